@@ -1,0 +1,1 @@
+"""The domain: values, events, lifecycles, rating, journal and decisions. Pure; imports nothing above it."""

@@ -1,0 +1,1 @@
+"""The views: pure folds over events, and the tables that hold what they fold."""
