@@ -1,1 +1,1 @@
-"""The domain: values, events, lifecycles, rating, journal and decisions. Pure; imports nothing above it."""
+"""The domain: values, events, lifecycles, rating, the journal, and decisions. Pure; see README.md."""

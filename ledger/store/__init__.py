@@ -1,0 +1,1 @@
+"""Stores: where events, receipts and inline tables are kept. Memory, SQLite file, PostgreSQL; one face (`store`)."""

@@ -1,0 +1,186 @@
+"""The face of a store: append to several streams at once, read a stream, read the log; and the inline tables.
+
+Everything in one `Save` becomes durable together or not at all: the records of all streams, the receipt of the
+command, the rows of the inline tables (decisions 8, 9). The store knows nothing of billing: it keeps bytes in
+order, proves that nobody appended in between, and hands out positions.
+
+Positions are the notification ids of the log: a save's records have consecutive positions, and a reader who has
+seen position n has seen everything up to n. Each save has a log time, `max(clock, last log time)`, taken under
+the append lock (decision 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+import msgspec
+
+
+class NewRecord(NamedTuple):
+    """A record to append: where it belongs, its stored name, its exact bytes and their SHA-256."""
+
+    stream: UUID
+    version: int
+    name: str
+    data: bytes
+    digest: bytes
+
+
+class LogRecord(NamedTuple):
+    """A stored record with its place in the log. `last` is the position of the last record of the same save."""
+
+    position: int
+    stream: UUID
+    version: int
+    name: str
+    data: bytes
+    digest: bytes
+    log_time: datetime
+    last: int
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True):
+    """What a receipt vouches for: one record by stream, version and digest (hex)."""
+
+    stream: UUID
+    version: int
+    digest: str
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """That a unit of a command was carried out: unique by (namespace, customer, command id), kept for ever.
+
+    `fingerprint` is the SHA-256 (hex) of the command's content; `answer` the ids the command answered, as JSON.
+    `written` lists every record of the save, so that a changed or missing last event is found. Namespace-wide
+    commands have the customer "".
+    """
+
+    namespace: str
+    customer: str
+    command_id: UUID
+    unit: str
+    fingerprint: str
+    answer: msgspec.Raw
+    written: tuple[Written, ...]
+
+
+class ChargeIndexRow(NamedTuple):
+    """What the facade and the worker must know of every charge without loading it (decision 8)."""
+
+    namespace: str
+    customer: str
+    charge: UUID
+    charge_type: str
+    status: str
+    advance_after: datetime | None
+    ordinal: int
+    """Order of creation within the namespace: position of the charge's first event, set by the store when 0."""
+
+
+class Reservation(NamedTuple):
+    """A key that only one owner may hold: unique references, purchase keys. `owner` None releases it."""
+
+    namespace: str
+    customer: str
+    kind: str
+    key: str
+    owner: UUID | None
+
+
+class Save(NamedTuple):
+    """One atomic save. `expected` are versions of streams that were read, not written, and must not have moved."""
+
+    records: Sequence[NewRecord]
+    receipt: Receipt | None = None
+    charge_index: Sequence[ChargeIndexRow] = ()
+    reservations: Sequence[Reservation] = ()
+    expected: Sequence[tuple[UUID, int]] = ()
+
+
+class Saved(NamedTuple):
+    """Where a save landed: first and last position, and its log time."""
+
+    first: int
+    last: int
+    log_time: datetime
+
+
+class StaleSave(Exception):  # noqa: N818 - not an error of the caller: the decision is made again
+    """A stream moved, a key was taken or the receipt exists: nothing was written, decide again on fresh state."""
+
+
+class SnapshotRow(NamedTuple):
+    """A state of a stream at a version, as bytes; only an optimisation, verified by the audit."""
+
+    stream: UUID
+    version: int
+    name: str
+    data: bytes
+
+
+class Store(Protocol):
+    """What the repository asks of a store. All three builds behave alike; `close` may be called twice."""
+
+    def append(self, save: Save, now: datetime) -> Saved:
+        """Write the save. Raises `StaleSave` when it lost a race and `Unavailable` when the store did not answer.
+
+        A reply lost on commit is recognised by the receipt: the same receipt already stored by this very save
+        (same written list) answers its `Saved` instead of `StaleSave`.
+        """
+
+    def read_stream(self, stream: UUID, after_version: int = 0) -> list[LogRecord]:
+        """The records of one stream above a version, oldest first."""
+
+    def read_streams(self, streams: Sequence[UUID]) -> dict[UUID, list[LogRecord]]:
+        """The records of several streams in one round trip and one snapshot of the store."""
+
+    def read_log(self, after: int, limit: int) -> list[LogRecord]:
+        """At most about `limit` records above a position, in order; a page never ends inside a save."""
+
+    def follow(self, after: int, stop: object = None) -> Iterator[list[LogRecord]]:
+        """Pages of the log as they come, for ever (until `stop`, an Event, is set); sleeps in between, polls as a floor."""
+
+    def head(self) -> int:
+        """The position of the newest record, 0 when the log is empty."""
+
+    def position_at(self, moment: datetime) -> int:
+        """The last position whose log time is not later than the moment (decision 7)."""
+
+    def receipt(self, namespace: str, customer: str, command_id: UUID) -> Receipt | None:
+        """The receipt of a unit, or None when it was never carried out."""
+
+    def receipts(self) -> Iterator[Receipt]:
+        """All receipts, for the audit."""
+
+    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
+        """Index rows of a customer in order of creation; with `due`, only open ones whose `advance_after` has come."""
+
+    def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
+        """Customers with an open charge whose `advance_after` has come, sorted, in pages."""
+
+    def charge_index(self) -> Iterator[ChargeIndexRow]:
+        """All rows, for the audit."""
+
+    def reservation(self, namespace: str, customer: str, kind: str, key: str) -> UUID | None:
+        """Who holds a key, or None."""
+
+    def reservations(self) -> Iterator[Reservation]:
+        """All held keys, for the audit."""
+
+    def replace_inline(self, charges: Sequence[ChargeIndexRow], reservations: Sequence[Reservation]) -> None:
+        """Replace both inline tables by rows rebuilt from the events, in one transaction."""
+
+    def load_snapshot(self, stream: UUID) -> SnapshotRow | None:
+        """The newest snapshot of a stream."""
+
+    def save_snapshot(self, row: SnapshotRow) -> None:
+        """Keep a snapshot; a failure is logged, never raised."""
+
+    def snapshots(self) -> Iterator[SnapshotRow]:
+        """All snapshots, for the audit."""
+
+    def close(self) -> None:
+        """Give connections back."""
