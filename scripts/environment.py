@@ -168,9 +168,8 @@ def _version_of_environment() -> str:
         lines = (VENV / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except OSError:
         return ""
-    settings = dict(line.partition("=")[::2] for line in lines)
-    named = {name.strip(): value.strip() for name, value in settings.items()}
-    return named.get("version", named.get("version_info", ""))
+    settings = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    return settings.get("version", settings.get("version_info", ""))
 
 
 def _extras_of(stamp: dict[str, Any]) -> list[str]:
@@ -191,7 +190,7 @@ def _must_be_made_anew(stamp: dict[str, Any]) -> bool:
     """Whether `.venv` is missing, broken, too old, or was made elsewhere: its scripts name the old place."""
     if not PYTHON.exists() or not _is_new_enough(str(PYTHON)):
         return True
-    return stamp.get("root", str(ROOT)) != str(ROOT)
+    return bool(stamp) and bool(stamp.get("root") != str(ROOT))
 
 
 # ── Making it ───────────────────────────────────────────────────────────────────────────────────────
@@ -214,7 +213,7 @@ def _install(extras: list[str]) -> None:
     if subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True, check=False).returncode != 0:
         # Environments made by other tools, or half made, come without.
         subprocess.run([PYTHON, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL, check=False)
-    pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_USER": "0"}
     done = subprocess.run([*pip, "--editable", what], cwd=ROOT, env=environment, check=False)
     if done.returncode != 0:
