@@ -1,0 +1,90 @@
+"""Customers: who is billed, and how. One stream per (namespace, customer).
+
+The billing profile says how long to wait for late usage after a period (`collection_interval`) and in which zone
+calendar arithmetic happens. A run reads it once, when it starts, and keeps what it read (lifecycles §5.3).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, assert_never
+
+import msgspec
+
+from aggregates.event import DomainEvent, Recorded, Stream
+from aggregates.policies import UsageCreditCut
+from aggregates.values.identifiers import customer_stream
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Billing settings of a customer. What is absent is taken from the namespace's default profile.
+
+    `collection_interval`: ISO 8601 duration between the end of a service period and the collection end, "P2D".
+    `zone`: IANA zone of calendar arithmetic. `usage_credit_cut`: overrides the namespace's policy.
+    """
+
+    collection_interval: str | None = None
+    zone: str | None = None
+    usage_credit_cut: UsageCreditCut | None = None
+
+
+DEFAULT_PROFILE = Profile(collection_interval="P2D", zone="UTC")
+"""What holds where neither the customer nor the namespace says otherwise."""
+
+
+class CustomerCreated(DomainEvent, frozen=True):
+    """A customer came into being with a profile."""
+
+    NAME: ClassVar[str] = "customer.created.v1"
+    key: str
+    name: str
+    profile: Profile
+
+
+class CustomerProfileChanged(DomainEvent, frozen=True):
+    """The billing profile was replaced as a whole; runs that have started keep what they read."""
+
+    NAME: ClassVar[str] = "customer.profile_changed.v1"
+    profile: Profile
+
+
+EVENTS: tuple[type[DomainEvent], ...] = (CustomerCreated, CustomerProfileChanged)
+CustomerEvent = CustomerCreated | CustomerProfileChanged
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A customer and its billing profile as it stands."""
+
+    key: str
+    name: str
+    profile: Profile
+
+
+def evolve(state: Customer | None, record: Recorded[CustomerEvent]) -> Customer:
+    """Fold one event into the customer."""
+    match record.body:
+        case CustomerCreated(key=key, name=name, profile=profile):
+            return Customer(key=key, name=name, profile=profile)
+        case CustomerProfileChanged(profile=profile):
+            before = state if state is not None else Customer(key=record.customer or "", name="", profile=profile)
+            return msgspec.structs.replace(before, profile=profile)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def stream(namespace: str, customer: str) -> Stream:
+    """The stream of one customer."""
+    return Stream("customer", customer_stream(namespace, customer), customer)
+
+
+def effective(*profiles: Profile | None) -> Profile:
+    """Merge profiles, the first that says something wins: customer, namespace, built-in default."""
+    merged = DEFAULT_PROFILE
+    for profile in reversed(profiles):
+        if profile is None:
+            continue
+        merged = Profile(
+            collection_interval=profile.collection_interval or merged.collection_interval,
+            zone=profile.zone or merged.zone,
+            usage_credit_cut=profile.usage_credit_cut or merged.usage_credit_cut,
+        )
+    return merged
