@@ -20,7 +20,7 @@ C = TypeVar("C")
 
 
 class Status(StrEnum):
-    """Detailed statuses of charges, broad to narrow; the text before the first dot is the meta status (lifecycles §3)."""
+    """Detailed statuses, broad to narrow; the text before the first dot is the meta status (lifecycles §3)."""
 
     NONE = ""
     """Before creation; never stored."""
@@ -136,7 +136,7 @@ class Cell(StrEnum):
 
 
 class PatchPolicy:
-    """Status down the side, operation across the top, one letter a cell. Written as text so that it reads as a table."""
+    """Status down the side, operation across the top, one letter a cell; written as text, so that it is a table."""
 
     def __init__(self, operations: Sequence[Trigger], table: Mapping[Status, str]) -> None:
         self.operations = tuple(operations)

@@ -50,7 +50,7 @@ class Draft:
         """Whether the stream is in hand."""
         return stream_id in self._in_hand
 
-    def state(self, stream_id: UUID) -> Any:  # noqa: ANN401 - one draft holds states of every aggregate
+    def state(self, stream_id: UUID) -> Any:
         """The state of a stream with everything decided so far folded in; None when it has no event yet."""
         held = self._in_hand.get(stream_id)
         return held.state if held else None

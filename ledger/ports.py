@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
-from uuid import UUID
 
 import msgspec
 
@@ -31,9 +30,11 @@ class Clock(Protocol):
     @property
     def is_system(self) -> bool:
         """Whether this is the system's own time; usage is then stamped with the database's clock."""
+        ...
 
     def now(self) -> datetime:
         """The present moment, aware, UTC, with microseconds."""
+        ...
 
 
 class SystemClock:
@@ -86,11 +87,4 @@ class Meter(Protocol):
 
     def quantity(self, query: MeterQuery) -> Metered:
         """The meter's aggregate over the window; waits for older ingest chunks still in flight."""
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """Whose usage of which meter."""
-
-    namespace: str
-    customer: str
-    meter_id: UUID
+        ...

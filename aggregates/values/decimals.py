@@ -51,8 +51,8 @@ def parse_decimal(value: object) -> Decimal:
     Raises `ValueError` naming what is wrong: a float, an exponent, not a number, or 10^24 and beyond.
     """
     if isinstance(value, bool | float):
-        msg = f"{value!r} is not an exact number; write it as text, like \"0.10\""
-        raise ValueError(msg)  # noqa: TRY004 - callers treat every bad number alike
+        msg = f'{value!r} is not an exact number; write it as text, like "0.10"'
+        raise ValueError(msg)
     if isinstance(value, int):
         number = Decimal(value)
     elif isinstance(value, Decimal):
@@ -60,7 +60,7 @@ def parse_decimal(value: object) -> Decimal:
     elif isinstance(value, str) and _PLAIN.match(value.strip()):
         number = Decimal(value.strip())
     else:
-        msg = f"{value!r} is not a plain decimal number, like \"12.50\""
+        msg = f'{value!r} is not a plain decimal number, like "12.50"'
         raise ValueError(msg)
     if not number.is_finite():
         msg = f"{value!r} is not a finite number"
@@ -68,7 +68,7 @@ def parse_decimal(value: object) -> Decimal:
     if abs(number) >= LIMIT:
         msg = f"{value!r} is too large: numbers stay below 10^24"
         raise ValueError(msg)
-    if decimal_places(number) > 40:  # noqa: PLR2004 - the context above is sized for it
+    if decimal_places(number) > 40:
         msg = f"{value!r} has more than 40 decimals"
         raise ValueError(msg)
     return plain(number)
@@ -99,7 +99,7 @@ def text(number: Decimal) -> str:
 def round_half_away(number: Decimal, places: int) -> Decimal:
     """Round to a number of decimals, halves away from zero: 0.005 to 2 places is 0.01, -0.005 is -0.01."""
     rounded = number.quantize(_QUANTA[places], context=_ROUNDING)
-    return rounded if rounded else _QUANTA[places] * 0
+    return rounded or _QUANTA[places] * 0
 
 
 def divide(dividend: Decimal, divisor: Decimal, places: int) -> Decimal:

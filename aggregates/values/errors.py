@@ -404,7 +404,7 @@ class Findings:
     aggregates.values.errors.ValidationFailed: amount: amount must be above zero, got -1
     """
 
-    items: list[Finding] = field(default_factory=list)
+    items: list[Finding] = field(default_factory=list[Finding])
 
     def add(self, path: str, code: str, message: str) -> None:
         """Note one finding."""

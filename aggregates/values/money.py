@@ -147,7 +147,7 @@ def split(
     shares = [min(total_units * w // whole, cap) for w, cap in zip(weight_units, cap_units, strict=True)]
     remainders = [total_units * w % whole for w in weight_units]
     left = total_units - sum(shares)
-    ranked = sorted(range(len(weights)), key=lambda i: (-remainders[i], order[i]))  # type: ignore[operator]
+    ranked = sorted(range(len(weights)), key=lambda i: (-remainders[i], order[i]))
     while left > 0:
         moved = False
         for i in ranked:

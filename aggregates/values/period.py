@@ -97,7 +97,7 @@ class Duration(msgspec.Struct, frozen=True):
         match = _DURATION.match(text)
         parts = {name: int(value) for name, value in match.groupdict().items() if value} if match else {}
         if not match or not any(value is not None for value in match.groupdict().values()):
-            msg = f"{text!r} is not an ISO 8601 duration, like \"P2D\" or \"PT30M\""
+            msg = f'{text!r} is not an ISO 8601 duration, like "P2D" or "PT30M"'
             raise ValueError(msg)
         return Duration(
             months=parts.get("years", 0) * 12 + parts.get("months", 0),
