@@ -92,9 +92,7 @@ class PostgresServer:
                 except PostgresUnavailableError as error:
                     tried.append(f"{folder}: {error}")
         reasons = "\n".join(f"  * {reason}" for reason in tried)
-        raise PostgresUnavailableError(
-            ADVICE + (reasons or "  * no folder with `initdb` and `postgres` was found")
-        )
+        raise PostgresUnavailableError(ADVICE + (reasons or "  * no folder with `initdb` and `postgres` was found"))
 
     @contextmanager
     def fresh_database(self) -> Iterator[str]:
@@ -155,9 +153,7 @@ def server_programs() -> list[Path]:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
     candidates = [*installed, _folder_of_pg_config(), _folder_on_path(), _folder_of_wheel()]
     found = [
-        folder
-        for folder in candidates
-        if folder and all((folder / name).exists() for name in ("initdb", "postgres"))
+        folder for folder in candidates if folder and all((folder / name).exists() for name in ("initdb", "postgres"))
     ]
     return list(dict.fromkeys(folder.resolve() for folder in found))
 
@@ -233,9 +229,7 @@ def _base_folder(user: str | None) -> Path:
     """A temporary folder which the server's user can reach, with a path short enough for a socket in it."""
     candidates = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]
     for folder in candidates:
-        reachable = user is None or all(
-            place.stat().st_mode & stat.S_IXOTH for place in (folder, *folder.parents)
-        )
+        reachable = user is None or all(place.stat().st_mode & stat.S_IXOTH for place in (folder, *folder.parents))
         if reachable and len(str(folder / "ledger-pg-12345678" / ".s.PGSQL.5432")) <= LONGEST_SOCKET_PATH:
             return folder
     raise PostgresUnavailableError(f"none of {', '.join(map(str, candidates))} can hold its socket")

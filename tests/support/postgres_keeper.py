@@ -66,9 +66,7 @@ def bring_within_reach(order: dict[str, Any], folder: Path) -> None:
     """
     programs = Path(order["bin"])
     try:
-        subprocess.run(
-            [programs / "postgres", "--version"], **as_user(order, folder), capture_output=True, check=True
-        )
+        subprocess.run([programs / "postgres", "--version"], **as_user(order, folder), capture_output=True, check=True)
     except PermissionError:
         installation, package = programs.parent, programs.parent.parent
         libraries = package.with_name(package.name + ".libs")

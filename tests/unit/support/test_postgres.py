@@ -49,9 +49,7 @@ def test_a_database_goes_away_even_while_somebody_is_connected(postgres_server: 
 
 
 @pytest.mark.parametrize(("durable", "expected"), [(True, "on"), (False, "off")])
-def test_a_durable_server_waits_for_the_disk(
-    durable: bool, expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_durable_server_waits_for_the_disk(durable: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(postgres.ADDRESS_VARIABLE, raising=False)
 
     with temporary_postgres(durable=durable) as url, psycopg.connect(url) as connection:
