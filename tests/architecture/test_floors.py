@@ -17,6 +17,7 @@ from tests.support.source import PACKAGES, Import, Source, report, sources
 SQL_DRIVERS = ("psycopg", "psycopg_pool")
 DATABASES = ("eventsourcing", *SQL_DRIVERS)
 TERMINAL = ("typer", "rich")
+PYDANTIC = ("pydantic", "pydantic_core")
 
 GRAMMAR = "event|lifecycle|outcome|policies"
 AGGREGATE_NAMES = "credits|runs|charges|invoices|customers|catalogue|namespaces"
@@ -40,7 +41,7 @@ FLOORS = (
     # The edges first and the broad patterns last: the first that fits is taken.
     Floor(8, "edges",       r"ledger\.(cli|http)(\..+)?",              {0, 7},             {"msgspec", *TERMINAL}),
     Floor(6, "ports",       r"ledger\.(ports|store|metering)(\..+)?",  {0, 1, 2, 3, 4, 5}, {"msgspec", *DATABASES}),
-    Floor(7, "application", r"ledger(\..+)?",                          {*range(7)},        {"msgspec", "pydantic"}),
+    Floor(7, "application", r"ledger(\..+)?",                          {*range(7)},        {"msgspec", *PYDANTIC}),
     Floor(5, "tables",      r"projections\.stores(\..+)?",             {0, 1, 4},          {"msgspec", *SQL_DRIVERS}),
     Floor(4, "folds",       r"projections(\..+)?",                     {0, 1, 3},          {"msgspec"}),
     Floor(0, "values",      r"aggregates(\.values(\..+)?)?",           set(),              {"msgspec"}),
