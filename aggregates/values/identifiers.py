@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import NewType
 from uuid import UUID, uuid5
 
+import msgspec
+
 Namespace = NewType("Namespace", str)
 CustomerId = NewType("CustomerId", str)
 StreamId = NewType("StreamId", UUID)
@@ -21,6 +23,14 @@ CommandId = NewType("CommandId", UUID)
 
 Mint = Callable[[], UUID]
 """Where a decision gets new ids from: unique, sortable by creation. Given as a fact, so that replay never mints."""
+
+
+class GroupRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names a posting group of the ledger: the event of a credit pool that carries its transactions (decision 5)."""
+
+    pool: UUID
+    version: int
+
 
 _ROOT = UUID("6f0d6f5e-4c1d-5c0e-9a55-1edb0c5a7a11")
 

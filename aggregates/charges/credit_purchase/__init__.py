@@ -1,0 +1,1 @@
+"""Credit purchases: promotional ones and ones paid outside (lifecycles §11)."""

@@ -1,0 +1,110 @@
+"""Facts: what a decision about a charge may know of the world, asked for before it decides and recorded with it.
+
+Nothing in this package reads a clock, mints an id, asks a meter or looks into a catalogue. The caller asks the charge
+what it will need (`quantities_needed`, `features_needed`, `cost_basis_needed`), finds the answers, and hands all of
+them over in one `Facts`. Replay never asks again (lifecycles §19.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from aggregates.charges.intent import TaxConfig
+from aggregates.policies import Policies
+from aggregates.values.errors import FeatureNotFound, MeterNotFound
+from aggregates.values.identifiers import Mint
+from aggregates.values.money import Currency
+from aggregates.values.period import Duration, Instant, instant
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True):
+    """A feature of the catalogue as it is named now; `meter_id` is absent for a feature that meters nothing."""
+
+    id: str
+    key: str
+    meter_id: str | None = None
+
+
+class QuantityNeeded(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to a meter: event time in `[from_, to)`, stored strictly before `stored_at_lt` (lifecycles §5.4)."""
+
+    meter_id: str
+    from_: Instant
+    to: Instant
+    stored_at_lt: Instant
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """A meter's answer: the exact quantity, and the ingest position it had read to (decision 16)."""
+
+    quantity: Decimal
+    position: int = 0
+
+
+class CostBasisNeeded(msgspec.Struct, frozen=True, kw_only=True):
+    """A question to the rate table: the rate of a custom currency in a fiat one that is in force at that instant."""
+
+    currency: str
+    fiat_currency: str
+    at: Instant
+
+
+class CostBasisEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the rate table: one unit of the custom currency is worth `rate` from `effective_from` on."""
+
+    id: str
+    currency: str
+    """Key of the custom currency (`Currency.key`)."""
+    fiat_currency: Currency
+    rate: Decimal
+    effective_from: Instant
+
+
+class HeldKey(msgspec.Struct, frozen=True):
+    """A unique reference or purchase key of a customer, as it is reserved (lifecycles §14.2)."""
+
+    customer: str
+    kind: str
+    key: str
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything one command knows of the world. `now` is the clock's reading, unrounded, the same for all of it.
+
+    `collection_interval` and `zone` are of the customer's effective profile. `features` are by id and by key.
+    `quantities`, `cost_bases` and `cost_basis_entries` answer what was asked. `tax_codes` are the ids that exist;
+    None where nobody keeps a list. `held_keys` says which charge holds a key that this command asks for.
+    """
+
+    now: datetime
+    mint: Mint
+    policies: Policies
+    collection_interval: Duration = Duration()
+    zone: str = "UTC"
+    features: Mapping[str, Feature] = {}
+    quantities: Mapping[QuantityNeeded, Metered] = {}
+    cost_bases: Mapping[CostBasisNeeded, CostBasisEntry] = {}
+    cost_basis_entries: Mapping[str, CostBasisEntry] = {}
+    tax_codes: Set[str] | None = None
+    invoicing_tax: TaxConfig | None = None
+    credit_grant_tax: TaxConfig | None = None
+    held_keys: Mapping[HeldKey, UUID] = {}
+
+    @property
+    def instant(self) -> Instant:
+        """`now` cut to whole seconds, for times of the domain. Guards compare `now` itself (lifecycles §1.1)."""
+        return instant(self.now)
+
+    def metered_feature(self, name: str) -> tuple[Feature, str]:
+        """The feature of that id or key and its meter's id. Raises `FeatureNotFound`, then `MeterNotFound`."""
+        feature = self.features.get(name)
+        if feature is None:
+            raise FeatureNotFound(name)
+        if feature.meter_id is None:
+            raise MeterNotFound(f"of feature {feature.key}")
+        return feature, feature.meter_id

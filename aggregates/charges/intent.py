@@ -1,0 +1,274 @@
+"""What was promised: the immutable part of a charge's intent, and its mutable part in layers (lifecycles §2).
+
+The base layer is what the system promised; at most one override, a complete snapshot, stands over it. The effective
+layer is the override where there is one, else the base: nothing else is ever rated. Everything in here has been
+validated and normalised (`validation.py`): instants are whole seconds UTC, amounts are exact at the precision of
+their currency, prices can be rated.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from aggregates.rating.prices import NO_DISCOUNTS, AnyUsagePrice, Discounts, UnitConfig
+from aggregates.values.money import Currency
+from aggregates.values.period import Instant, Period
+
+
+class ChargeType(StrEnum):
+    """What kind of thing is charged for."""
+
+    FLAT_FEE = "flat_fee"
+    USAGE_BASED = "usage_based"
+    CREDIT_PURCHASE = "credit_purchase"
+
+
+class SettlementMode(StrEnum):
+    """How a flat fee or usage is settled: from credit alone, or from credit and then by invoice."""
+
+    CREDIT_ONLY = "credit_only"
+    CREDIT_THEN_INVOICE = "credit_then_invoice"
+
+
+class ManagedBy(StrEnum):
+    """Who looks after the charge. Patches of the system are for all of them; `manual` lets the API edit the base."""
+
+    SUBSCRIPTION = "subscription"
+    SYSTEM = "system"
+    MANUAL = "manual"
+
+
+class LayerName(StrEnum):
+    """The two layers of the mutable part."""
+
+    BASE = "base"
+    OVERRIDE = "override"
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything an intent is made of."""
+
+
+class TaxConfig(Part, frozen=True):
+    """The tax code that goes with the charge; `behavior` is `inclusive` or `exclusive` and needs a code."""
+
+    tax_code_id: str | None = None
+    behavior: str | None = None
+
+
+class SubscriptionRef(Part, frozen=True):
+    """The place in a subscription that the charge belongs to."""
+
+    subscription_id: str
+    phase_id: str
+    item_id: str
+
+
+class FeatureRef(Part, frozen=True):
+    """A feature by id or by key, never both; a key is resolved on activation (lifecycles §5.6)."""
+
+    id: str | None = None
+    key: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to look up: the id, or else the key."""
+        return self.id or self.key or ""
+
+
+# ── cost basis: what a unit of credit is worth in fiat (lifecycles §12) ──────────────────────────────────────
+
+
+class FiatRate(Part, frozen=True, tag_field="mode", tag="fiat"):
+    """A fiat credit costs that much fiat of the same currency: 100 USD of credit at 0.5 cost 50 USD."""
+
+    rate: Decimal
+
+
+class ManualBasis(Part, frozen=True, tag_field="mode", tag="manual"):
+    """A unit of the custom currency costs `rate` of the fiat currency, as agreed for this charge."""
+
+    fiat_currency: Currency
+    rate: Decimal
+
+
+class PinnedBasis(Part, frozen=True, tag_field="mode", tag="pinned"):
+    """The rate of one named entry of the rate table; it belongs to the charge's currency and to that fiat currency."""
+
+    fiat_currency: Currency
+    currency_cost_basis_id: str
+
+
+class DynamicBasis(Part, frozen=True, tag_field="mode", tag="dynamic"):
+    """The entry in force at the start of the service period, looked up when it is needed."""
+
+    fiat_currency: Currency
+
+
+CostBasis: TypeAlias = FiatRate | ManualBasis | PinnedBasis | DynamicBasis
+
+
+class ResolvedCostBasis(Part, frozen=True):
+    """The rate that counts for the charge, written once (lifecycles §12.2).
+
+    `resolved_at` is the instant it was looked up for; `cost_basis_id` names the entry of the rate table, if any.
+    """
+
+    mode: str
+    rate: Decimal
+    fiat_currency: Currency
+    resolved_at: Instant
+    cost_basis_id: str | None = None
+    effective_at: Instant | None = None
+
+
+# ── settlement of a purchase ─────────────────────────────────────────────────────────────────────────────────
+
+
+class InitialStatus(StrEnum):
+    """How far the payment of an external purchase is when it is created; settled means authorised, then settled."""
+
+    CREATED = "created"
+    AUTHORIZED = "authorized"
+    SETTLED = "settled"
+
+
+class Promotional(Part, frozen=True, tag_field="type", tag="promotional"):
+    """Credit that is given away; it has no cost basis."""
+
+
+class External(Part, frozen=True, tag_field="type", tag="external"):
+    """Credit that is paid for outside; callbacks say how the payment goes."""
+
+    initial_status: InitialStatus
+    cost_basis: CostBasis
+
+
+class InvoiceSettlement(Part, frozen=True, tag_field="type", tag="invoice"):
+    """Credit that is paid for by an invoice."""
+
+    cost_basis: CostBasis
+
+
+Settlement: TypeAlias = Promotional | External | InvoiceSettlement
+
+
+# ── the immutable part ───────────────────────────────────────────────────────────────────────────────────────
+
+
+class Identity(Part, frozen=True):
+    """What never changes about a charge (lifecycles §2.2).
+
+    `settlement_mode` and `feature` are absent for purchases; `key` is a purchase's idempotency key.
+    `unique_reference_id` and `key` are held by one live charge of the customer at a time.
+    """
+
+    managed_by: ManagedBy
+    currency: Currency
+    settlement_mode: SettlementMode | None = None
+    feature: FeatureRef | None = None
+    tax: TaxConfig | None = None
+    unique_reference_id: str | None = None
+    key: str | None = None
+    subscription: SubscriptionRef | None = None
+    cost_basis: CostBasis | None = None
+    annotations: dict[str, str] = {}
+
+
+# ── the mutable part ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Periods(Part, frozen=True):
+    """When a layer is in force and billed. The service period is half open; a purchase's periods are single instants."""
+
+    service_period: Period
+    full_service_period: Period
+    billing_period: Period
+    invoice_at: Instant
+
+
+class UsageLayer(Part, frozen=True, tag_field="type", tag="usage_based"):
+    """One layer of a usage-based charge: a complete snapshot (lifecycles §2.3)."""
+
+    name: str
+    periods: Periods
+    price: AnyUsagePrice
+    discounts: Discounts = NO_DISCOUNTS
+    unit_config: UnitConfig | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+    intent_deleted_at: Instant | None = None
+
+    @property
+    def service_period(self) -> Period:
+        """The period whose usage is charged."""
+        return self.periods.service_period
+
+
+class PurchaseLayer(Part, frozen=True, tag_field="type", tag="credit_purchase"):
+    """The one layer of a credit purchase (lifecycles §2.3): `credit_amount` is exact in the charge's currency.
+
+    Credit is live from `effective_at` (absent: from the grant) until `expires_at`, exclusive; `priority` 1 is
+    consumed first, 100 where absent; `feature_filters` are sorted, empty for all features.
+    """
+
+    name: str
+    periods: Periods
+    credit_amount: Decimal
+    settlement: Settlement
+    effective_at: Instant | None = None
+    expires_at: Instant | None = None
+    priority: int | None = None
+    feature_filters: tuple[str, ...] = ()
+    description: str | None = None
+    metadata: dict[str, str] = {}
+    intent_deleted_at: Instant | None = None
+
+    @property
+    def service_period(self) -> Period:
+        """The single instant the purchase belongs to."""
+        return self.periods.service_period
+
+
+Layer: TypeAlias = UsageLayer | PurchaseLayer
+
+
+class Intent(Part, frozen=True):
+    """A charge's intent as it stands: identity, base layer, and the override if there is one."""
+
+    identity: Identity
+    base: Layer
+    override: Layer | None = None
+
+    @property
+    def effective(self) -> Layer:
+        """What holds: the override if there is one, else the base."""
+        return self.override or self.base
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether the effective layer is deleted."""
+        return self.effective.intent_deleted_at is not None
+
+    @property
+    def base_is_deleted(self) -> bool:
+        """Whether the base is deleted, be it hidden under an override or not (the guard B_del, lifecycles §7)."""
+        return self.base.intent_deleted_at is not None
+
+    def layer(self, name: LayerName) -> Layer:
+        """The layer of that name; a missing override reads as the base, of which it would be a copy."""
+        return self.base if name is LayerName.BASE else self.effective
+
+    def with_layer(self, name: LayerName, layer: Layer) -> Intent:
+        """The intent with that layer in the place of the named one."""
+        if name is LayerName.BASE:
+            return msgspec.structs.replace(self, base=layer)
+        return msgspec.structs.replace(self, override=layer)
+
+    def without_override(self) -> Intent:
+        """The intent with nothing over its base."""
+        return msgspec.structs.replace(self, override=None)

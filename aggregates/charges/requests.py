@@ -1,0 +1,202 @@
+"""What can be asked of charges: creation and patches, as handed in, before anything about them has been checked.
+
+Times are any aware datetimes, bounds may lie the wrong way round, numbers may have too many decimals: `validation.py`
+says all that is wrong at once and makes an intent of the rest. What is absent takes the default named here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TypeAlias
+
+import msgspec
+
+from aggregates.charges.events import CreditRefund
+from aggregates.charges.intent import (
+    CostBasis,
+    FeatureRef,
+    ManagedBy,
+    SettlementMode,
+    SubscriptionRef,
+    TaxConfig,
+    UsageLayer,
+)
+from aggregates.rating.prices import NO_DISCOUNTS, AnyPrice, Discounts, PercentageDiscount, UnitConfig
+from aggregates.values.money import Currency
+from aggregates.values.period import Period
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """A half-open period as asked for; it may be empty or backwards."""
+
+    from_: datetime
+    to: datetime
+
+    @staticmethod
+    def of(period: Period) -> Bounds:
+        """The bounds of a period that holds already."""
+        return Bounds(period.from_, period.to)
+
+
+# ── creation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class UsageTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """The mutable part of a usage-based charge: what a creation proposes and what an override replaces.
+
+    Absent `full_service_period` and `billing_period` are the service period, an absent `invoice_at` is its end.
+    """
+
+    name: str
+    service_period: Bounds
+    price: AnyPrice
+    full_service_period: Bounds | None = None
+    billing_period: Bounds | None = None
+    invoice_at: datetime | None = None
+    discounts: Discounts = NO_DISCOUNTS
+    unit_config: UnitConfig | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+
+    @staticmethod
+    def of(layer: UsageLayer) -> UsageTerms:
+        """The terms that hold, so that a caller can replace some of them and ask for the rest as it was."""
+        return UsageTerms(
+            name=layer.name,
+            service_period=Bounds.of(layer.periods.service_period),
+            full_service_period=Bounds.of(layer.periods.full_service_period),
+            billing_period=Bounds.of(layer.periods.billing_period),
+            invoice_at=layer.periods.invoice_at,
+            price=layer.price,
+            discounts=layer.discounts,
+            unit_config=layer.unit_config,
+            description=layer.description,
+            metadata=layer.metadata,
+        )
+
+
+class NewUsageCharge(msgspec.Struct, frozen=True, kw_only=True):
+    """Charge for the usage of a metered feature over a service period (lifecycles §2)."""
+
+    customer: str
+    currency: Currency
+    settlement_mode: SettlementMode
+    feature: FeatureRef
+    terms: UsageTerms
+    managed_by: ManagedBy = ManagedBy.SUBSCRIPTION
+    tax: TaxConfig | None = None
+    unique_reference_id: str | None = None
+    subscription: SubscriptionRef | None = None
+    cost_basis: CostBasis | None = None
+    annotations: dict[str, str] = {}
+
+
+class NewFlatFee(msgspec.Struct, frozen=True, kw_only=True):
+    """Charge one amount for a service period. Not offered yet: creation refuses it by name (`unsupported`)."""
+
+    customer: str
+    currency: Currency
+    settlement_mode: SettlementMode
+    name: str
+    service_period: Bounds
+    amount_before_proration: Decimal
+    payment_term: str
+    percentage_discount: PercentageDiscount | None = None
+    pro_rating: bool = False
+    invoice_at: datetime | None = None
+
+
+class RequestedSettlement(msgspec.Struct, frozen=True, kw_only=True):
+    """How a purchase is to be settled: `type` is promotional, external or invoice.
+
+    `initial_status` is for external ones: created, authorized or settled, created where absent.
+    """
+
+    type: str
+    initial_status: str | None = None
+    cost_basis: CostBasis | None = None
+
+
+class NewPurchase(msgspec.Struct, frozen=True, kw_only=True):
+    """Credit a customer is to have: a gift, or one that is paid for (lifecycles §2.3, §11).
+
+    `credit_amount` is rounded to the currency. With `effective_at` all periods are that instant; without it they are
+    `service_period`, or now. `priority` 1 is consumed first. `key` makes the creation safe to repeat.
+    """
+
+    customer: str
+    currency: Currency
+    credit_amount: Decimal
+    settlement: RequestedSettlement
+    name: str = "Credit"
+    managed_by: ManagedBy = ManagedBy.MANUAL
+    service_period: Bounds | None = None
+    effective_at: datetime | None = None
+    expires_at: datetime | None = None
+    priority: int | None = None
+    feature_filters: tuple[str, ...] | None = None
+    key: str | None = None
+    tax: TaxConfig | None = None
+    unique_reference_id: str | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+NewCharge: TypeAlias = NewUsageCharge | NewFlatFee | NewPurchase
+
+
+# ── patches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PatchSource(StrEnum):
+    """Who sends a patch: the system that made the charge (subscription sync), or somebody through the API."""
+
+    SYSTEM = "system"
+    API = "api"
+
+
+class MovePeriodEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """Extend or shrink: new ends of the three periods, and a new `invoice_at`. Absent ones are the new service end.
+
+    `intent_version` is the version the patch was computed from; another one now is a stale patch (decision 29).
+    """
+
+    service_period_to: datetime
+    full_service_period_to: datetime | None = None
+    billing_period_to: datetime | None = None
+    invoice_at: datetime | None = None
+    source: PatchSource = PatchSource.SYSTEM
+    intent_version: int | None = None
+
+
+class SetOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """Lay a complete snapshot over the base, for the whole period."""
+
+    terms: UsageTerms
+    source: PatchSource = PatchSource.API
+    intent_version: int | None = None
+
+
+class ClearOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """Let the base hold again."""
+
+    source: PatchSource = PatchSource.API
+    intent_version: int | None = None
+
+
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete the charge, with or without giving the consumed credit back."""
+
+    source: PatchSource
+    credit_refund: CreditRefund = CreditRefund.CORRECT
+    intent_version: int | None = None
+
+
+class PaymentStep(StrEnum):
+    """What an outside payment provider reports about a purchase."""
+
+    AUTHORIZED = "authorized"
+    PAID = "paid"

@@ -1,0 +1,1 @@
+"""Usage-based charges settled from credit only (lifecycles §7)."""
