@@ -1,8 +1,9 @@
 """What happens to a charge, of whatever type: one stream per charge, and the stream's id is the charge's id.
 
 An event that may move the status carries `moved`: from where, to where, on which trigger, and when the clock will
-next have something to do. Where only `advance_after` changes, `status_from` and `status_to` are equal. Namespace, customer, business
-time and the charge's id are in the envelope (decision 4). Amounts are in the charge's currency unless named fiat.
+next have something to do. Where only `advance_after` changes, `status_from` and `status_to` are equal. Namespace,
+customer, business time and the charge's id are in the envelope (decision 4). Amounts are in the charge's currency
+unless named fiat.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class PaymentKind(StrEnum):
 # ── creation and activation ──────────────────────────────────────────────────────────────────────────────────
 
 
-class ChargeCreated(DomainEvent, frozen=True):
+class ChargeCreated(DomainEvent, frozen=True, kw_only=True):
     """A charge was created with its intent; nothing has been charged yet."""
 
     NAME: ClassVar[str] = "charge.created.v1"
@@ -83,7 +84,7 @@ class ChargeCreated(DomainEvent, frozen=True):
     moved: Moved
 
 
-class FeatureResolved(DomainEvent, frozen=True):
+class FeatureResolved(DomainEvent, frozen=True, kw_only=True):
     """The feature key was resolved; runs use this id and meter whatever the key points to later (lifecycles §5.6)."""
 
     NAME: ClassVar[str] = "charge.feature_resolved.v1"
@@ -92,14 +93,14 @@ class FeatureResolved(DomainEvent, frozen=True):
     meter_id: str
 
 
-class CostBasisResolved(DomainEvent, frozen=True):
+class CostBasisResolved(DomainEvent, frozen=True, kw_only=True):
     """The rate in force was looked up; recorded at most once, and authoritative from then on (lifecycles §12.2)."""
 
     NAME: ClassVar[str] = "charge.cost_basis_resolved.v1"
     resolved: ResolvedCostBasis
 
 
-class ChargeActivated(DomainEvent, frozen=True):
+class ChargeActivated(DomainEvent, frozen=True, kw_only=True):
     """The service period has begun."""
 
     NAME: ClassVar[str] = "charge.activated.v1"
@@ -109,7 +110,7 @@ class ChargeActivated(DomainEvent, frozen=True):
 # ── realization ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class RealizationRunOpened(DomainEvent, frozen=True):
+class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     """A run was started and is the current one; `collection_end` is its `stored_at_lt`."""
 
     NAME: ClassVar[str] = "charge.realization_run_opened.v1"
@@ -122,7 +123,7 @@ class RealizationRunOpened(DomainEvent, frozen=True):
     moved: Moved
 
 
-class CollectionAwaited(DomainEvent, frozen=True):
+class CollectionAwaited(DomainEvent, frozen=True, kw_only=True):
     """The charge waits for late usage until the run's collection end, and a minute more (lifecycles §5.3)."""
 
     NAME: ClassVar[str] = "charge.collection_awaited.v1"
@@ -130,7 +131,7 @@ class CollectionAwaited(DomainEvent, frozen=True):
     moved: Moved
 
 
-class RealizationRunClosed(DomainEvent, frozen=True):
+class RealizationRunClosed(DomainEvent, frozen=True, kw_only=True):
     """The run stopped being the current one. `advance_after` is the charge's, as it stands."""
 
     NAME: ClassVar[str] = "charge.realization_run_closed.v1"
@@ -139,7 +140,7 @@ class RealizationRunClosed(DomainEvent, frozen=True):
     advance_after: Instant | None = None
 
 
-class RealizationProcessed(DomainEvent, frozen=True):
+class RealizationProcessed(DomainEvent, frozen=True, kw_only=True):
     """Collection is complete and the run has its last amounts; `no_fiat`: nothing of it is left to pay."""
 
     NAME: ClassVar[str] = "charge.realization_processed.v1"
@@ -149,7 +150,7 @@ class RealizationProcessed(DomainEvent, frozen=True):
     moved: Moved
 
 
-class RealizationCompleted(DomainEvent, frozen=True):
+class RealizationCompleted(DomainEvent, frozen=True, kw_only=True):
     """The realization is complete."""
 
     NAME: ClassVar[str] = "charge.realization_completed.v1"
@@ -157,14 +158,14 @@ class RealizationCompleted(DomainEvent, frozen=True):
     moved: Moved
 
 
-class ChargeFinalized(DomainEvent, frozen=True):
+class ChargeFinalized(DomainEvent, frozen=True, kw_only=True):
     """Nothing is left to do for the charge."""
 
     NAME: ClassVar[str] = "charge.finalized.v1"
     moved: Moved
 
 
-class ChargeAdvanceFailed(DomainEvent, frozen=True):
+class ChargeAdvanceFailed(DomainEvent, frozen=True, kw_only=True):
     """Advancing was refused, and for another reason than last time (lifecycles §22 row 15, decision 25).
 
     The charge stays in `status`. `attempt` counts the recorded failures since the charge last moved, from 1.
@@ -181,7 +182,7 @@ class ChargeAdvanceFailed(DomainEvent, frozen=True):
 # ── patches ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class PeriodExtended(DomainEvent, frozen=True):
+class PeriodExtended(DomainEvent, frozen=True, kw_only=True):
     """The end of the effective periods was moved to a later time."""
 
     NAME: ClassVar[str] = "charge.period_extended.v1"
@@ -191,7 +192,7 @@ class PeriodExtended(DomainEvent, frozen=True):
     advance_after: Instant | None = None
 
 
-class PeriodShrunk(DomainEvent, frozen=True):
+class PeriodShrunk(DomainEvent, frozen=True, kw_only=True):
     """The end of the effective periods was moved to an earlier time."""
 
     NAME: ClassVar[str] = "charge.period_shrunk.v1"
@@ -201,7 +202,7 @@ class PeriodShrunk(DomainEvent, frozen=True):
     advance_after: Instant | None = None
 
 
-class OverrideSet(DomainEvent, frozen=True):
+class OverrideSet(DomainEvent, frozen=True, kw_only=True):
     """A complete snapshot was laid over the base, in the place of an earlier override if there was one."""
 
     NAME: ClassVar[str] = "charge.override_set.v1"
@@ -209,22 +210,22 @@ class OverrideSet(DomainEvent, frozen=True):
     advance_after: Instant | None = None
 
 
-class OverrideCleared(DomainEvent, frozen=True):
+class OverrideCleared(DomainEvent, frozen=True, kw_only=True):
     """The override was taken away and the base holds again."""
 
     NAME: ClassVar[str] = "charge.override_cleared.v1"
     moved: Moved
 
 
-class BaseIntentAmended(DomainEvent, frozen=True):
-    """The system changed the base under an override: new periods, or its deletion. The effective intent is as it was."""
+class BaseIntentAmended(DomainEvent, frozen=True, kw_only=True):
+    """The system changed the base under an override: new periods, or its deletion. What is effective stays."""
 
     NAME: ClassVar[str] = "charge.base_intent_amended.v1"
     periods: Periods | None = None
     intent_deleted_at: Instant | None = None
 
 
-class RunVoidNoted(DomainEvent, frozen=True):
+class RunVoidNoted(DomainEvent, frozen=True, kw_only=True):
     """A run of the charge was voided and no longer counts."""
 
     NAME: ClassVar[str] = "charge.run_void_noted.v1"
@@ -232,7 +233,7 @@ class RunVoidNoted(DomainEvent, frozen=True):
     reason: VoidReason
 
 
-class ChargeReopened(DomainEvent, frozen=True):
+class ChargeReopened(DomainEvent, frozen=True, kw_only=True):
     """The charge went back to an earlier status."""
 
     NAME: ClassVar[str] = "charge.reopened.v1"
@@ -240,8 +241,8 @@ class ChargeReopened(DomainEvent, frozen=True):
     moved: Moved
 
 
-class ChargeDeleted(DomainEvent, frozen=True):
-    """The effective intent was marked deleted. Where `layer` is the override and there was none, it is a copy of the base."""
+class ChargeDeleted(DomainEvent, frozen=True, kw_only=True):
+    """The effective intent was marked deleted. An override that was not there before is a copy of the base."""
 
     NAME: ClassVar[str] = "charge.deleted.v1"
     layer: LayerName
@@ -253,7 +254,7 @@ class ChargeDeleted(DomainEvent, frozen=True):
 # ── credit purchases ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-class CreditsGranted(DomainEvent, frozen=True):
+class CreditsGranted(DomainEvent, frozen=True, kw_only=True):
     """The purchase's credit was booked; from `booked_at` on it can be spent.
 
     `moved` is absent for a promotional purchase, which becomes final by an event of its own.
@@ -271,14 +272,14 @@ class CreditsGranted(DomainEvent, frozen=True):
     moved: Moved | None = None
 
 
-class PaymentAwaited(DomainEvent, frozen=True):
+class PaymentAwaited(DomainEvent, frozen=True, kw_only=True):
     """The credit is granted and its payment is open."""
 
     NAME: ClassVar[str] = "charge.payment_awaited.v1"
     moved: Moved
 
 
-class PaymentAuthorized(DomainEvent, frozen=True):
+class PaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
     """The payment of the purchase was authorised for `fiat_amount`."""
 
     NAME: ClassVar[str] = "charge.payment_authorized.v1"
@@ -289,7 +290,7 @@ class PaymentAuthorized(DomainEvent, frozen=True):
     moved: Moved
 
 
-class PaymentSettled(DomainEvent, frozen=True):
+class PaymentSettled(DomainEvent, frozen=True, kw_only=True):
     """The authorised payment arrived."""
 
     NAME: ClassVar[str] = "charge.payment_settled.v1"
@@ -297,7 +298,7 @@ class PaymentSettled(DomainEvent, frozen=True):
     moved: Moved
 
 
-class PurchaseVoided(DomainEvent, frozen=True):
+class PurchaseVoided(DomainEvent, frozen=True, kw_only=True):
     """What was left of the granted credit was taken back; the status of the charge stays (lifecycles §11.4)."""
 
     NAME: ClassVar[str] = "charge.purchase_voided.v1"

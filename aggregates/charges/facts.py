@@ -7,7 +7,8 @@ them over in one `Facts`. Replay never asks again (lifecycles §19.4).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -90,7 +91,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     quantities: Mapping[QuantityNeeded, Metered] = {}
     cost_bases: Mapping[CostBasisNeeded, CostBasisEntry] = {}
     cost_basis_entries: Mapping[str, CostBasisEntry] = {}
-    tax_codes: Set[str] | None = None
+    tax_codes: AbstractSet[str] | None = None
     invoicing_tax: TaxConfig | None = None
     credit_grant_tax: TaxConfig | None = None
     held_keys: Mapping[HeldKey, UUID] = {}

@@ -53,14 +53,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Base of everything an intent is made of."""
 
 
-class TaxConfig(Part, frozen=True):
+class TaxConfig(Part, frozen=True, kw_only=True):
     """The tax code that goes with the charge; `behavior` is `inclusive` or `exclusive` and needs a code."""
 
     tax_code_id: str | None = None
     behavior: str | None = None
 
 
-class SubscriptionRef(Part, frozen=True):
+class SubscriptionRef(Part, frozen=True, kw_only=True):
     """The place in a subscription that the charge belongs to."""
 
     subscription_id: str
@@ -68,7 +68,7 @@ class SubscriptionRef(Part, frozen=True):
     item_id: str
 
 
-class FeatureRef(Part, frozen=True):
+class FeatureRef(Part, frozen=True, kw_only=True):
     """A feature by id or by key, never both; a key is resolved on activation (lifecycles §5.6)."""
 
     id: str | None = None
@@ -83,27 +83,27 @@ class FeatureRef(Part, frozen=True):
 # ── cost basis: what a unit of credit is worth in fiat (lifecycles §12) ──────────────────────────────────────
 
 
-class FiatRate(Part, frozen=True, tag_field="mode", tag="fiat"):
+class FiatRate(Part, frozen=True, kw_only=True, tag_field="mode", tag="fiat"):
     """A fiat credit costs that much fiat of the same currency: 100 USD of credit at 0.5 cost 50 USD."""
 
     rate: Decimal
 
 
-class ManualBasis(Part, frozen=True, tag_field="mode", tag="manual"):
+class ManualBasis(Part, frozen=True, kw_only=True, tag_field="mode", tag="manual"):
     """A unit of the custom currency costs `rate` of the fiat currency, as agreed for this charge."""
 
     fiat_currency: Currency
     rate: Decimal
 
 
-class PinnedBasis(Part, frozen=True, tag_field="mode", tag="pinned"):
+class PinnedBasis(Part, frozen=True, kw_only=True, tag_field="mode", tag="pinned"):
     """The rate of one named entry of the rate table; it belongs to the charge's currency and to that fiat currency."""
 
     fiat_currency: Currency
     currency_cost_basis_id: str
 
 
-class DynamicBasis(Part, frozen=True, tag_field="mode", tag="dynamic"):
+class DynamicBasis(Part, frozen=True, kw_only=True, tag_field="mode", tag="dynamic"):
     """The entry in force at the start of the service period, looked up when it is needed."""
 
     fiat_currency: Currency
@@ -112,7 +112,7 @@ class DynamicBasis(Part, frozen=True, tag_field="mode", tag="dynamic"):
 CostBasis: TypeAlias = FiatRate | ManualBasis | PinnedBasis | DynamicBasis
 
 
-class ResolvedCostBasis(Part, frozen=True):
+class ResolvedCostBasis(Part, frozen=True, kw_only=True):
     """The rate that counts for the charge, written once (lifecycles §12.2).
 
     `resolved_at` is the instant it was looked up for; `cost_basis_id` names the entry of the rate table, if any.
@@ -137,18 +137,18 @@ class InitialStatus(StrEnum):
     SETTLED = "settled"
 
 
-class Promotional(Part, frozen=True, tag_field="type", tag="promotional"):
+class Promotional(Part, frozen=True, kw_only=True, tag_field="type", tag="promotional"):
     """Credit that is given away; it has no cost basis."""
 
 
-class External(Part, frozen=True, tag_field="type", tag="external"):
+class External(Part, frozen=True, kw_only=True, tag_field="type", tag="external"):
     """Credit that is paid for outside; callbacks say how the payment goes."""
 
     initial_status: InitialStatus
     cost_basis: CostBasis
 
 
-class InvoiceSettlement(Part, frozen=True, tag_field="type", tag="invoice"):
+class InvoiceSettlement(Part, frozen=True, kw_only=True, tag_field="type", tag="invoice"):
     """Credit that is paid for by an invoice."""
 
     cost_basis: CostBasis
@@ -160,7 +160,7 @@ Settlement: TypeAlias = Promotional | External | InvoiceSettlement
 # ── the immutable part ───────────────────────────────────────────────────────────────────────────────────────
 
 
-class Identity(Part, frozen=True):
+class Identity(Part, frozen=True, kw_only=True):
     """What never changes about a charge (lifecycles §2.2).
 
     `settlement_mode` and `feature` are absent for purchases; `key` is a purchase's idempotency key.
@@ -182,8 +182,8 @@ class Identity(Part, frozen=True):
 # ── the mutable part ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Periods(Part, frozen=True):
-    """When a layer is in force and billed. The service period is half open; a purchase's periods are single instants."""
+class Periods(Part, frozen=True, kw_only=True):
+    """When a layer is in force and when it is billed. A purchase's periods are single instants."""
 
     service_period: Period
     full_service_period: Period
@@ -191,7 +191,7 @@ class Periods(Part, frozen=True):
     invoice_at: Instant
 
 
-class UsageLayer(Part, frozen=True, tag_field="type", tag="usage_based"):
+class UsageLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="usage_based"):
     """One layer of a usage-based charge: a complete snapshot (lifecycles §2.3)."""
 
     name: str
@@ -209,7 +209,7 @@ class UsageLayer(Part, frozen=True, tag_field="type", tag="usage_based"):
         return self.periods.service_period
 
 
-class PurchaseLayer(Part, frozen=True, tag_field="type", tag="credit_purchase"):
+class PurchaseLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="credit_purchase"):
     """The one layer of a credit purchase (lifecycles §2.3): `credit_amount` is exact in the charge's currency.
 
     Credit is live from `effective_at` (absent: from the grant) until `expires_at`, exclusive; `priority` 1 is
@@ -237,7 +237,7 @@ class PurchaseLayer(Part, frozen=True, tag_field="type", tag="credit_purchase"):
 Layer: TypeAlias = UsageLayer | PurchaseLayer
 
 
-class Intent(Part, frozen=True):
+class Intent(Part, frozen=True, kw_only=True):
     """A charge's intent as it stands: identity, base layer, and the override if there is one."""
 
     identity: Identity

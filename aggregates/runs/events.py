@@ -73,7 +73,7 @@ class QuantitySnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     quantity: Decimal
 
 
-class RealizationRunStarted(DomainEvent, frozen=True):
+class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
     """A run was started over `[service_period_from, service_period_to)`.
 
     `stored_at_lt` is the collection end: usage stored at it or later does not count; it is fixed here for good
@@ -91,7 +91,7 @@ class RealizationRunStarted(DomainEvent, frozen=True):
     meter_id: str
 
 
-class QuantityClamped(DomainEvent, frozen=True):
+class QuantityClamped(DomainEvent, frozen=True, kw_only=True):
     """The meter answered less than nothing, so the run is rated for zero; this keeps the true value (decision 18)."""
 
     NAME: ClassVar[str] = "realization_run.quantity_clamped.v1"
@@ -100,7 +100,7 @@ class QuantityClamped(DomainEvent, frozen=True):
     meter_position: int
 
 
-class RunRated(DomainEvent, frozen=True):
+class RunRated(DomainEvent, frozen=True, kw_only=True):
     """The run was rated from what the meter answered.
 
     `metered_quantity` is cumulative from the start of the charge's service period, `pre_line_quantity` the part
@@ -122,7 +122,7 @@ class RunRated(DomainEvent, frozen=True):
     prior_runs: tuple[UUID, ...] = ()
 
 
-class CreditsAllocated(DomainEvent, frozen=True):
+class CreditsAllocated(DomainEvent, frozen=True, kw_only=True):
     """Credit was set against the run so that it covers `target`.
 
     `booked_at` is when the ledger booked it; `exact` says that the target had to be met to the last unit, by an
@@ -136,7 +136,7 @@ class CreditsAllocated(DomainEvent, frozen=True):
     exact: bool
 
 
-class CreditsCorrected(DomainEvent, frozen=True):
+class CreditsCorrected(DomainEvent, frozen=True, kw_only=True):
     """Credit was given back, newest allocation first, so that what is left covers `target`."""
 
     NAME: ClassVar[str] = "realization_run.credits_corrected.v1"
@@ -145,7 +145,7 @@ class CreditsCorrected(DomainEvent, frozen=True):
     target: Decimal
 
 
-class RunFinalized(DomainEvent, frozen=True):
+class RunFinalized(DomainEvent, frozen=True, kw_only=True):
     """Collection is complete and the run has its last totals, credit included."""
 
     NAME: ClassVar[str] = "realization_run.finalized.v1"
@@ -153,7 +153,7 @@ class RunFinalized(DomainEvent, frozen=True):
     no_fiat_transaction_required: bool
 
 
-class RunVoided(DomainEvent, frozen=True):
+class RunVoided(DomainEvent, frozen=True, kw_only=True):
     """The run no longer counts for its charge; it stays in the history, with its credit given back.
 
     `deleted_at` is bookkeeping and keeps its fractions of a second.
