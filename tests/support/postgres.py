@@ -82,7 +82,7 @@ class PostgresServer:
             try:
                 psycopg.connect(named, connect_timeout=10).close()
             except psycopg.Error as error:
-                tried.append(f"{ADDRESS_VARIABLE}={named}: {error}")
+                tried.append(f"the server named by {ADDRESS_VARIABLE}: {error}")  # not its address: passwords
             else:
                 return cls(named)
         else:
