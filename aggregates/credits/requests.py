@@ -1,0 +1,213 @@
+"""What the pool can be asked: one request per flow of ledger §6. `decisions` answers each with an event, or None.
+
+Amounts are in the pool's currency and need not be rounded: a decision rounds what is asked for before it plans
+(ledger §8). Times are UTC and whole seconds. `accounting_date` is the date statements go by: the second before the
+period's end for usage and arrears; absent means the booked time (decision 35).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from aggregates.credits.events import PaymentAdjustment, PurchaseSettlement, RecognitionKind, SettlementMode
+from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY, TaxBehavior
+from aggregates.policies import UsageCreditCut
+from aggregates.values.decimals import ONE
+from aggregates.values.money import Currency
+from aggregates.values.period import Duration, Instant
+
+_SECOND = timedelta(seconds=1)
+
+
+class SourceCut(msgspec.Struct, frozen=True):
+    """The booked time whose credit may pay, and whether a lot that ends there still does.
+
+    `period_end` at T takes lots effective at or before T that expire strictly after T (ledger §6.2); `last_second`
+    what was live in the last second before T: effective before T, expiring at or after T. A January grant that
+    expires on 1 February pays usage cut at 1 February under `last_second` only.
+    """
+
+    instant: Instant
+    cut: UsageCreditCut = UsageCreditCut.PERIOD_END
+
+    @property
+    def as_of(self) -> Instant:
+        """The instant whose balances are sources: T, or the second before T."""
+        return self.instant if self.cut is UsageCreditCut.PERIOD_END else Instant(self.instant - _SECOND)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all requests to the pool."""
+
+
+class Grant(Request, frozen=True, kw_only=True):
+    """Issue the credit of a purchase (ledger §6.1).
+
+    `cost_basis`: fiat price of one unit of credit; absent for promotional credit, which costs 0 in fiat and has no
+    known cost in a custom currency. `settlement_currency`: fiat code of that price, for a custom currency.
+    `now` is the clock: advance is taken over at min(now, effective_at).
+    """
+
+    purchase: UUID
+    amount: Decimal
+    settlement: PurchaseSettlement = PurchaseSettlement.PROMOTIONAL
+    cost_basis: Decimal | None = None
+    settlement_currency: str | None = None
+    priority: int = DEFAULT_CREDIT_PRIORITY
+    features: tuple[str, ...] = ()
+    effective_at: Instant
+    expires_at: Instant | None = None
+    now: datetime
+    accounting_date: Instant | None = None
+
+
+class OpenBalance(Request, frozen=True, kw_only=True):
+    """Take over credit from before this ledger: issued without backfill, its cost basis may be unknown.
+
+    `source`: provenance to carry, absent for none. `settled`: whether it was paid for, so that nothing is owed.
+    """
+
+    source: UUID | None = None
+    amount: Decimal
+    settled: bool = True
+    cost_basis: Decimal | None = None
+    settlement_currency: str | None = None
+    priority: int = DEFAULT_CREDIT_PRIORITY
+    features: tuple[str, ...] = ()
+    effective_at: Instant
+    expires_at: Instant | None = None
+    accounting_date: Instant | None = None
+
+
+class OpenAdvance(Request, frozen=True, kw_only=True):
+    """Take over advance from before this ledger: no charge's allocation points at it, purchases backfill it."""
+
+    charge: UUID | None = None
+    amount: Decimal
+    features: tuple[str, ...] = ()
+    tax_code: str | None = None
+    tax_behavior: TaxBehavior | None = None
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
+class PurchasePayment(Request, frozen=True, kw_only=True):
+    """A payment fact of a purchase: authorized or settled (ledger §6.1).
+
+    `credit_amount`, `cost_basis`, `features`: the purchase's terms, which may be paid before credit is issued.
+    `fiat_amount`: in `fiat_currency` (absent: the pool's own); absent means round(credit_amount x cost_basis).
+    """
+
+    purchase: UUID
+    credit_amount: Decimal
+    cost_basis: Decimal
+    fiat_amount: Decimal | None = None
+    fiat_currency: Currency | None = None
+    features: tuple[str, ...] = ()
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
+class Collect(Request, frozen=True, kw_only=True):
+    """Take credit for a charge (ledger §6.2).
+
+    `feature`: the charge's feature key; without one only unrestricted credit pays. `sources_at`: whose credit counts.
+    """
+
+    charge: UUID
+    run: UUID | None = None
+    amount: Decimal
+    mode: SettlementMode
+    feature: str | None = None
+    booked_at: Instant
+    sources_at: SourceCut
+    accounting_date: Instant | None = None
+    tax_code: str | None = None
+    tax_behavior: TaxBehavior | None = None
+
+
+class Correct(Request, frozen=True, kw_only=True):
+    """Give collected value back, newest first (ledger §6.7).
+
+    `amount`: positive; absent means everything left. `run` or `allocation` narrow it to slices of that run or
+    allocation. `restored_credit_grace`: how long credit lives that comes back after its expiry, counted on the
+    calendar of `zone` from the return (policy of the same name; zero: it expires as it returns).
+    """
+
+    charge: UUID
+    run: UUID | None = None
+    allocation: UUID | None = None
+    amount: Decimal | None = None
+    booked_at: Instant
+    accounting_date: Instant | None = None
+    restored_credit_grace: Duration = Duration()
+    zone: str = "UTC"
+
+
+class AccrueUsage(Request, frozen=True, kw_only=True):
+    """Acknowledge the invoiced part of usage or a fee, after credits (ledger §6.5). `booked_at`: the line's period end, or start when in advance."""
+
+    charge: UUID | None
+    run: UUID | None = None
+    line: UUID | None = None
+    amount: Decimal
+    cost_basis: Decimal = ONE
+    tax_code: str | None = None
+    tax_behavior: TaxBehavior | None = None
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
+class InvoicePayment(Request, frozen=True, kw_only=True):
+    """A payment fact, credit note or write-off of invoiced usage: of a charge, narrowed by run and line (ledger §6.5).
+
+    `over_payment`: an authorization above what was accrued is declared and taken as it is.
+    """
+
+    charge: UUID | None
+    run: UUID | None = None
+    line: UUID | None = None
+    amount: Decimal
+    over_payment: bool = False
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
+class Recognize(Request, frozen=True, kw_only=True):
+    """Recognise earnings (ledger §6.6): all eligible credit, or `amount` of a charge's invoiced value.
+
+    `charge` and `amount` narrow an `invoiced` recognition; absent means everything of that kind.
+    """
+
+    kind: RecognitionKind = RecognitionKind.CREDIT
+    charge: UUID | None = None
+    amount: Decimal | None = None
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
+class Void(Request, frozen=True, kw_only=True):
+    """Take back everything left of a grant (ledger §6.8)."""
+
+    purchase: UUID
+    booked_at: Instant
+    payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
+    accounting_date: Instant | None = None
+
+
+class CancelGrant(Request, frozen=True, kw_only=True):
+    """Cancel a grant that is not yet effective (ledger §6.8)."""
+
+    purchase: UUID
+    now: Instant
+
+
+class Seal(Request, frozen=True, kw_only=True):
+    """Let slices leave the state: those of final charges that are recognised, and all booked before the horizon (decision 40)."""
+
+    final_charges: tuple[UUID, ...] = ()
+    booked_before: Instant | None = None
