@@ -9,7 +9,7 @@ is the caller's business. A refused decision is thrown away with its draft.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,14 @@ class InHand(msgspec.Struct):
     state: Any
 
 
+class Savepoint(NamedTuple):
+    """Versions and states as they were at one moment of a decision."""
+
+    records: int
+    states: list[tuple[InHand, int, Any]]
+    touched: list[UUID]
+
+
 class Draft:
     """States in hand and events decided so far, in the order in which they happened.
 
@@ -41,10 +49,12 @@ class Draft:
         self._evolvers = evolvers
         self._in_hand: dict[UUID, InHand] = {}
         self._touched: dict[UUID, None] = {}
+        self._begun: dict[UUID, tuple[int, Any]] = {}
 
     def hold(self, stream: Stream, version: int, state: object) -> None:
         """Put a stream in hand as it stands in the store; version 0 and None when it has no event yet."""
         self._in_hand[stream.id] = InHand(stream, version, state)
+        self._begun[stream.id] = (version, state)
 
     def holds(self, stream_id: UUID) -> bool:
         """Whether the stream is in hand."""
@@ -84,6 +94,24 @@ class Draft:
         self.records.append(record)
         self._touched[stream.id] = None
         return record
+
+    def savepoint(self) -> Savepoint:
+        """Where the decision stands, to come back to when a part of it is refused."""
+        states = [(held, held.version, held.state) for held in self._in_hand.values()]
+        return Savepoint(len(self.records), states, list(self._touched))
+
+    def rollback(self, savepoint: Savepoint) -> None:
+        """Forget what was decided since; streams put in hand since then stay, without the events."""
+        del self.records[savepoint.records :]
+        for held in self._in_hand.values():
+            held.version, held.state = self._held_at(savepoint, held)
+        self._touched = dict.fromkeys(savepoint.touched)
+
+    def _held_at(self, savepoint: Savepoint, held: InHand) -> tuple[int, Any]:
+        for then, version, state in savepoint.states:
+            if then is held:
+                return version, state
+        return self._begun.get(held.stream.id, (0, None))
 
     def events_of(self, stream_id: UUID) -> list[DomainEvent]:
         """The events decided so far for one stream, oldest first."""

@@ -1,0 +1,173 @@
+"""`ledger.catalogue`: meters, features and custom currencies of a namespace."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+import msgspec
+
+from aggregates.catalogue import (
+    Aggregation,
+    CatalogKey,
+    CurrencyDefined,
+    EntryKind,
+    Feature,
+    FeatureDefined,
+    KeyPointed,
+    Meter,
+    MeterDefined,
+    entry_stream,
+    key_stream,
+)
+from aggregates.event import DomainEvent
+from aggregates.values.errors import AlreadyExists, Findings, MeterNotFound
+from aggregates.values.money import Currency
+from ledger import validation
+from ledger.commands import DefineCurrency, DefineFeature, DefineMeter
+from ledger.context import CommandId, Context
+from ledger.units import Work
+
+
+class EntryAnswer(msgspec.Struct, frozen=True):
+    """What a receipt keeps of a catalogue command."""
+
+    entry_id: UUID
+
+
+class Catalogue:
+    """Define what can be metered and sold. Definitions never change; a key can be pointed at a newer one."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def define_meter(
+        self,
+        key: str,
+        aggregation: str | Aggregation = Aggregation.SUM,
+        *,
+        decimals: int = 0,
+        property: str | None = None,
+        command_id: CommandId = None,
+    ) -> Meter:
+        """Define a meter, or answer the one of that key when it is the same.
+
+        `decimals`: how many decimals its values may have; more are refused. `property`: for `unique_count`, the event
+        property to count. Raises `ValidationFailed`, `AlreadyExists` when the key names another definition.
+        """
+        findings = Findings()
+        command = validation.parse(
+            DefineMeter, findings, key=key, aggregation=aggregation, decimals=decimals, property=property
+        )
+        validation.fail(findings)
+        assert command is not None
+        unit = self._context.unit("catalogue.define_meter", "", command, command_id)
+        wanted = Meter(
+            id=uuid5(unit.command_id, "meter"),
+            key=command.key,
+            aggregation=command.aggregation,
+            decimals=command.decimals,
+            property=command.property,
+        )
+
+        def same(present: Meter) -> bool:
+            return msgspec.structs.replace(present, id=wanted.id) == wanted
+
+        def decide(work: Work) -> EntryAnswer:
+            entry_id = self._named(work, EntryKind.METER, wanted.key)
+            if entry_id is not None:
+                present = work.state(entry_stream(entry_id)).meter
+                if not same(present):
+                    raise AlreadyExists("meter", wanted.key)
+                return EntryAnswer(entry_id)
+            return self._define(work, EntryKind.METER, wanted.key, wanted.id, MeterDefined(meter=wanted))
+
+        self._context.units.carry_out(unit, EntryAnswer, decide)
+        return self._context.look.meter(wanted.key)
+
+    def define_feature(
+        self, key: str, *, name: str | None = None, meter: str | None = None, command_id: CommandId = None
+    ) -> Feature:
+        """Define a feature, or answer the one of that key when it is the same.
+
+        A second definition of one key with another meter re-points the key: charges that have become active keep
+        the feature they resolved (lifecycles §5.6). Raises `ValidationFailed`, `MeterNotFound`.
+        """
+        findings = Findings()
+        command = validation.parse(
+            DefineFeature, findings, key=key, name=name if name is not None else key, meter=meter
+        )
+        found: Meter | None = None
+        if isinstance(meter, str):
+            try:
+                found = self._context.look.meter(meter)
+            except MeterNotFound:
+                validation.missing(findings, "meter", MeterNotFound, meter)
+        validation.fail(findings)
+        assert command is not None
+        unit = self._context.unit("catalogue.define_feature", "", command, command_id)
+        wanted = Feature(
+            id=uuid5(unit.command_id, "feature"),
+            key=command.key,
+            name=command.name,
+            meter_id=found.id if found else None,
+        )
+
+        def decide(work: Work) -> EntryAnswer:
+            entry_id = self._named(work, EntryKind.FEATURE, wanted.key)
+            if entry_id is not None:
+                present: Feature = work.state(entry_stream(entry_id)).feature
+                if msgspec.structs.replace(present, id=wanted.id) == wanted:
+                    return EntryAnswer(entry_id)
+            return self._define(work, EntryKind.FEATURE, wanted.key, wanted.id, FeatureDefined(feature=wanted))
+
+        self._context.units.carry_out(unit, EntryAnswer, decide)
+        return self._context.look.feature(wanted.key)
+
+    def define_currency(self, code: str, *, precision: int, command_id: CommandId = None) -> Currency:
+        """Define a custom currency, or answer the one of that code when it has the same precision.
+
+        Raises `ValidationFailed`, `AlreadyExists` when the code has another precision.
+        """
+        findings = Findings()
+        command = validation.parse(DefineCurrency, findings, code=code, precision=precision)
+        validation.fail(findings)
+        assert command is not None
+        unit = self._context.unit("catalogue.define_currency", "", command, command_id)
+        new_id = uuid5(unit.command_id, "currency")
+        wanted = Currency(command.code, command.precision, str(new_id))
+
+        def decide(work: Work) -> EntryAnswer:
+            entry_id = self._named(work, EntryKind.CURRENCY, wanted.code)
+            if entry_id is not None:
+                present: Currency = work.state(entry_stream(entry_id)).currency
+                if present.precision != wanted.precision:
+                    raise AlreadyExists("currency", wanted.code)
+                return EntryAnswer(entry_id)
+            return self._define(work, EntryKind.CURRENCY, wanted.code, new_id, CurrencyDefined(currency=wanted))
+
+        self._context.units.carry_out(unit, EntryAnswer, decide)
+        return self._context.look.currency(wanted.code)
+
+    def meter(self, key: str) -> Meter:
+        """The meter a key names today. Raises `MeterNotFound`."""
+        return self._context.look.meter(key)
+
+    def feature(self, key: str) -> Feature:
+        """The feature a key names today. Raises `FeatureNotFound`."""
+        return self._context.look.feature(key)
+
+    def currency(self, code: str) -> Currency:
+        """A fiat or custom currency by code. Raises `CurrencyNotFound`."""
+        return self._context.look.currency(code)
+
+    def _named(self, work: Work, kind: EntryKind, key: str) -> UUID | None:
+        pointed: CatalogKey | None = work.state(key_stream(self._context.namespace, kind, key))
+        return pointed.entry_id if pointed else None
+
+    def _define(self, work: Work, kind: EntryKind, key: str, entry_id: UUID, event: DomainEvent) -> EntryAnswer:
+        work.load(entry_stream(entry_id))
+        work.draft.emit(entry_stream(entry_id), event)
+        work.draft.emit(
+            key_stream(self._context.namespace, kind, key), KeyPointed(kind=kind, key=key, entry_id=entry_id)
+        )
+        return EntryAnswer(entry_id)

@@ -1,0 +1,97 @@
+"""What every group of the public surface works with: one namespace of one ledger, and how to send a command in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from aggregates import customers
+from aggregates.event import Stream
+from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, Findings
+from aggregates.values.money import Currency
+from ledger import validation
+from ledger.lookups import Lookups
+from ledger.ports import Clock, Probe
+from ledger.store.repository import Repository
+from ledger.units import Done, Unit, Units, Work
+
+A = TypeVar("A")
+
+CommandId = UUID | str | None
+"""How a caller names a command: a UUID, any text of its own, or nothing (a fresh id; a retry is then a new command)."""
+
+
+class Context:
+    """One namespace of one open ledger: its repository, clock, id source, and the person or program acting."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        namespace: str,
+        clock: Clock,
+        mint: Callable[[], UUID],
+        actor: str,
+        probe: Probe,
+    ) -> None:
+        self.repository = repository
+        self.namespace = namespace
+        self.clock = clock
+        self.mint = mint
+        self.actor = actor
+        self.probe = probe
+        self.look = Lookups(namespace, self._read)
+        self.units = Units(repository, clock.now, probe)
+
+    def _read(self, stream: Stream) -> Any:
+        return self.repository.load(stream).state
+
+    def now(self) -> datetime:
+        """The clock's reading."""
+        return self.clock.now()
+
+    def unit(self, name: str, customer: str, content: object, command_id: CommandId) -> Unit:
+        """Unit 0 of a command: it has the command's own id."""
+        identity = validation.command_id(command_id, self.namespace, self.mint)
+        return Unit(
+            namespace=self.namespace,
+            customer=customer,
+            command_id=identity,
+            causation_id=identity,
+            correlation_id=identity,
+            name=name,
+            fingerprint=validation.fingerprint(name, content),
+            actor=self.actor,
+        )
+
+    def send(
+        self,
+        name: str,
+        customer: str,
+        content: object,
+        command_id: CommandId,
+        *,
+        answer: type[A],
+        decide: Callable[[Work], A],
+    ) -> Done:
+        """Carry out a command of one unit."""
+        return self.units.carry_out(self.unit(name, customer, content, command_id), answer, decide)
+
+    def within(self, work: Work) -> Lookups:
+        """Look-ups as part of a decision: everything read is checked by version when it is saved."""
+        return Lookups(self.namespace, work.state)
+
+    def require_customer(self, findings: Findings, key: object, path: str = "customer") -> None:
+        """Note a finding when the customer does not exist; a key that is no text is noted elsewhere."""
+        if isinstance(key, str) and key and self._read(customers.stream(self.namespace, key)) is None:
+            validation.missing(findings, path, CustomerNotFound, key)
+
+    def find_currency(self, findings: Findings, code: object, path: str = "currency") -> Currency | None:
+        """The currency, or None with a finding."""
+        try:
+            return self.look.currency(code) if isinstance(code, str) else None
+        except CurrencyNotFound:
+            validation.missing(findings, path, CurrencyNotFound, code)
+            return None

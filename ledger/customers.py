@@ -1,0 +1,103 @@
+"""`ledger.customers`: who is billed, and how."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from aggregates import customers
+from aggregates.customers import Customer, CustomerCreated, CustomerProfileChanged, Profile
+from aggregates.values.errors import AlreadyExists, CustomerNotFound, Findings
+from ledger import validation
+from ledger.commands import ChangeProfile, CreateCustomer
+from ledger.context import CommandId, Context
+from ledger.units import Work
+
+
+class CustomerAnswer(msgspec.Struct, frozen=True):
+    """What a receipt keeps of a customer command."""
+
+    customer: str
+
+
+class Customers:
+    """Create customers and change their billing profiles."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def create(self, key: str, name: str | None = None, *, command_id: CommandId = None, **profile: Any) -> Customer:
+        """Create a customer.
+
+        Args:
+            key: The caller's own id of the customer; usage events name it as their subject.
+            name: For people; the key when left out.
+            command_id: Makes a retry safe; see `Context`.
+            **profile: `collection_interval` (ISO duration to wait for late usage, "P2D"), `zone` (IANA),
+                `usage_credit_cut`. What is left out comes from the namespace's default profile.
+
+        Creating the same customer again changes nothing and answers it.
+
+        Raises:
+            ValidationFailed: everything wrong with the input, at once.
+            AlreadyExists: the key is taken by a customer with another name or profile.
+        """
+        findings = Findings()
+        command = validation.parse(CreateCustomer, findings, key=key, name=name if name is not None else key, **profile)
+        validation.fail(findings)
+        assert command is not None
+        wanted = Customer(key=command.key, name=command.name, profile=_profile(command))
+        stream = customers.stream(self._context.namespace, command.key)
+
+        def decide(work: Work) -> CustomerAnswer:
+            present = work.state(stream)
+            if present is None:
+                work.draft.emit(stream, CustomerCreated(key=wanted.key, name=wanted.name, profile=wanted.profile))
+            elif present != wanted:
+                raise AlreadyExists("customer", wanted.key)
+            return CustomerAnswer(wanted.key)
+
+        self._context.send("customers.create", wanted.key, command, command_id, answer=CustomerAnswer, decide=decide)
+        return self.get(wanted.key)
+
+    def change_profile(self, customer: str, *, command_id: CommandId = None, **profile: Any) -> Customer:
+        """Replace the billing profile. Runs that have started keep what they read (lifecycles §5.3).
+
+        Raises `ValidationFailed`, `CustomerNotFound`.
+        """
+        findings = Findings()
+        command = validation.parse(ChangeProfile, findings, customer=customer, **profile)
+        self._context.require_customer(findings, customer)
+        validation.fail(findings)
+        assert command is not None
+        stream = customers.stream(self._context.namespace, command.customer)
+        wanted = _profile(command)
+
+        def decide(work: Work) -> CustomerAnswer:
+            present: Customer | None = work.state(stream)
+            if present is None:
+                raise CustomerNotFound(command.customer)
+            if present.profile != wanted:
+                work.draft.emit(stream, CustomerProfileChanged(profile=wanted))
+            return CustomerAnswer(command.customer)
+
+        self._context.send(
+            "customers.change_profile", command.customer, command, command_id, answer=CustomerAnswer, decide=decide
+        )
+        return self.get(command.customer)
+
+    def get(self, key: str) -> Customer:
+        """The customer as it stands. Raises `CustomerNotFound`."""
+        return self._context.look.customer(key)
+
+    def id_of(self, key: str) -> UUID:
+        """The id of the customer's stream."""
+        return customers.stream(self._context.namespace, key).id
+
+
+def _profile(command: CreateCustomer | ChangeProfile) -> Profile:
+    return Profile(
+        collection_interval=command.collection_interval, zone=command.zone, usage_credit_cut=command.usage_credit_cut
+    )
