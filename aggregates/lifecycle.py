@@ -62,6 +62,8 @@ class Trigger(StrEnum):
     CLEAR_OVERRIDE = "clear_override"
     DELETE = "delete"
     VOID = "void"
+    AUTHORIZED = "authorized"
+    PAID = "paid"
 
 
 def always(_context: object) -> bool:

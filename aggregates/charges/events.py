@@ -89,8 +89,8 @@ class FeatureResolved(DomainEvent, frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "charge.feature_resolved.v1"
     feature_key: str
-    feature_id: str
-    meter_id: str
+    feature_id: UUID
+    meter_id: UUID
 
 
 class CostBasisResolved(DomainEvent, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     service_period_from: Instant
     service_period_to: Instant
     collection_end: Instant
-    feature_id: str | None = None
+    feature_id: UUID | None = None
     moved: Moved
 
 

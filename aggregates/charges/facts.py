@@ -26,15 +26,15 @@ from aggregates.values.period import Duration, Instant, instant
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
     """A feature of the catalogue as it is named now; `meter_id` is absent for a feature that meters nothing."""
 
-    id: str
+    id: UUID
     key: str
-    meter_id: str | None = None
+    meter_id: UUID | None = None
 
 
 class QuantityNeeded(msgspec.Struct, frozen=True, kw_only=True):
     """A question to a meter: event time in `[from_, to)`, stored strictly before `stored_at_lt` (lifecycles §5.4)."""
 
-    meter_id: str
+    meter_id: UUID
     from_: Instant
     to: Instant
     stored_at_lt: Instant
@@ -58,7 +58,7 @@ class CostBasisNeeded(msgspec.Struct, frozen=True, kw_only=True):
 class CostBasisEntry(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the rate table: one unit of the custom currency is worth `rate` from `effective_from` on."""
 
-    id: str
+    id: UUID
     currency: str
     """Key of the custom currency (`Currency.key`)."""
     fiat_currency: Currency
@@ -77,7 +77,7 @@ class HeldKey(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one command knows of the world. `now` is the clock's reading, unrounded, the same for all of it.
 
-    `collection_interval` and `zone` are of the customer's effective profile. `features` are by id and by key.
+    `collection_interval` and `zone` are of the customer's effective profile. `features` are by key and by the text of their id.
     `quantities`, `cost_bases` and `cost_basis_entries` answer what was asked. `tax_codes` are the ids that exist;
     None where nobody keeps a list. `held_keys` says which charge holds a key that this command asks for.
     """
@@ -90,7 +90,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     features: Mapping[str, Feature] = {}
     quantities: Mapping[QuantityNeeded, Metered] = {}
     cost_bases: Mapping[CostBasisNeeded, CostBasisEntry] = {}
-    cost_basis_entries: Mapping[str, CostBasisEntry] = {}
+    cost_basis_entries: Mapping[UUID, CostBasisEntry] = {}
     tax_codes: AbstractSet[str] | None = None
     invoicing_tax: TaxConfig | None = None
     credit_grant_tax: TaxConfig | None = None
@@ -101,7 +101,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """`now` cut to whole seconds, for times of the domain. Guards compare `now` itself (lifecycles §1.1)."""
         return instant(self.now)
 
-    def metered_feature(self, name: str) -> tuple[Feature, str]:
+    def metered_feature(self, name: str) -> tuple[Feature, UUID]:
         """The feature of that id or key and its meter's id. Raises `FeatureNotFound`, then `MeterNotFound`."""
         feature = self.features.get(name)
         if feature is None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from typing import TypeAlias
+from uuid import UUID
 
 import msgspec
 
+from aggregates.journal.chart import TaxBehavior
 from aggregates.rating.prices import NO_DISCOUNTS, AnyUsagePrice, Discounts, UnitConfig
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
@@ -54,10 +56,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class TaxConfig(Part, frozen=True, kw_only=True):
-    """The tax code that goes with the charge; `behavior` is `inclusive` or `exclusive` and needs a code."""
+    """The tax code that goes with the charge; a behaviour needs a code."""
 
     tax_code_id: str | None = None
-    behavior: str | None = None
+    behavior: TaxBehavior | None = None
 
 
 class SubscriptionRef(Part, frozen=True, kw_only=True):
@@ -71,13 +73,13 @@ class SubscriptionRef(Part, frozen=True, kw_only=True):
 class FeatureRef(Part, frozen=True, kw_only=True):
     """A feature by id or by key, never both; a key is resolved on activation (lifecycles §5.6)."""
 
-    id: str | None = None
+    id: UUID | None = None
     key: str | None = None
 
     @property
     def name(self) -> str:
-        """What to look up: the id, or else the key."""
-        return self.id or self.key or ""
+        """What to look up: the id as text, or else the key."""
+        return str(self.id) if self.id is not None else self.key or ""
 
 
 # ── cost basis: what a unit of credit is worth in fiat (lifecycles §12) ──────────────────────────────────────
@@ -100,7 +102,7 @@ class PinnedBasis(Part, frozen=True, kw_only=True, tag_field="mode", tag="pinned
     """The rate of one named entry of the rate table; it belongs to the charge's currency and to that fiat currency."""
 
     fiat_currency: Currency
-    currency_cost_basis_id: str
+    currency_cost_basis_id: UUID
 
 
 class DynamicBasis(Part, frozen=True, kw_only=True, tag_field="mode", tag="dynamic"):
@@ -122,7 +124,7 @@ class ResolvedCostBasis(Part, frozen=True, kw_only=True):
     rate: Decimal
     fiat_currency: Currency
     resolved_at: Instant
-    cost_basis_id: str | None = None
+    cost_basis_id: UUID | None = None
     effective_at: Instant | None = None
 
 

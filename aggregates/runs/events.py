@@ -87,8 +87,9 @@ class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
     service_period_from: Instant
     service_period_to: Instant
     stored_at_lt: Instant
-    feature_id: str
-    meter_id: str
+    feature_id: UUID
+    feature_key: str
+    meter_id: UUID
 
 
 class QuantityClamped(DomainEvent, frozen=True, kw_only=True):

@@ -89,6 +89,79 @@ class ValidationFailed(InvalidCommand):
 
 
 @dataclass(eq=False)
+class TaxCodeNotFound(ValidationFailed):
+    """A charge names a tax code that does not exist (lifecycles §2.2)."""
+
+    code: ClassVar[str] = "tax_code_not_found"
+
+
+@dataclass(eq=False)
+class CostBasisCurrencyMismatch(ValidationFailed):
+    """A pinned cost basis belongs to another custom currency (lifecycles §12.1)."""
+
+    code: ClassVar[str] = "cost_basis_currency_mismatch"
+
+
+@dataclass(eq=False)
+class CostBasisFiatMismatch(ValidationFailed):
+    """A pinned cost basis is a rate in another fiat currency (lifecycles §12.1)."""
+
+    code: ClassVar[str] = "cost_basis_fiat_mismatch"
+
+
+@dataclass(eq=False)
+class FiatAmountRoundsToZero(ValidationFailed):
+    """A purchase would cost nothing once rounded, so that it could never be paid (lifecycles §12.3)."""
+
+    code: ClassVar[str] = "fiat_amount_rounds_to_zero"
+
+
+@dataclass(eq=False)
+class Unsupported(ValidationFailed):
+    """A named feature of the domain that is not offered (lifecycles §21)."""
+
+    code: ClassVar[str] = "unsupported"
+
+
+@dataclass(eq=False)
+class CostBasisNotEffective(InvalidCommand):
+    """No rate is in force at the instant it is needed for; add one to the rate table (lifecycles §12.1)."""
+
+    code: ClassVar[str] = "cost_basis_not_effective"
+    text: ClassVar[str] = "no rate of {currency} in {fiat_currency} is in force at {at}; add one"
+    currency: object = None
+    fiat_currency: object = None
+    at: object = None
+
+
+@dataclass(eq=False)
+class PaymentAlreadyAuthorized(InvalidCommand):
+    """The payment was authorised before (lifecycles §13)."""
+
+    code: ClassVar[str] = "payment_already_authorized"
+    text: ClassVar[str] = "the payment of charge {charge_id} is authorised already"
+    charge_id: object = None
+
+
+@dataclass(eq=False)
+class PaymentAlreadySettled(InvalidCommand):
+    """The payment has arrived before (lifecycles §13)."""
+
+    code: ClassVar[str] = "payment_already_settled"
+    text: ClassVar[str] = "the payment of charge {charge_id} is settled already"
+    charge_id: object = None
+
+
+@dataclass(eq=False)
+class CannotSettleNotAuthorizedPayment(InvalidCommand):
+    """A payment is settled only after it was authorised (lifecycles §13)."""
+
+    code: ClassVar[str] = "cannot_settle_not_authorized_payment"
+    text: ClassVar[str] = "the payment of charge {charge_id} is not authorised, so it cannot be settled"
+    charge_id: object = None
+
+
+@dataclass(eq=False)
 class CurrencyMismatch(InvalidCommand):
     """Two amounts of different currencies met where one currency is meant."""
 
