@@ -11,8 +11,9 @@ the append lock (decision 7).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from threading import Event
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -68,7 +69,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class ChargeIndexRow(NamedTuple):
-    """What the facade and the worker must know of every charge without loading it (decision 8)."""
+    """What the facade and the worker must know of every charge without loading it (decision 8).
+
+    A charge that waits for nothing, a closed one above all, has no `advance_after`.
+    """
 
     namespace: str
     customer: str
@@ -77,7 +81,7 @@ class ChargeIndexRow(NamedTuple):
     status: str
     advance_after: datetime | None
     ordinal: int
-    """Order of creation within the namespace: position of the charge's first event, set by the store when 0."""
+    """Order of creation: position of the charge's first event, set by the store when 0; a later row keeps the first."""
 
 
 class Reservation(NamedTuple):
@@ -91,7 +95,10 @@ class Reservation(NamedTuple):
 
 
 class Save(NamedTuple):
-    """One atomic save. `expected` are versions of streams that were read, not written, and must not have moved."""
+    """One atomic save. `expected` are versions of streams that were read, not written, and must not have moved.
+
+    Records of one stream are in order and without gaps; the stream must stand right before the first of them.
+    """
 
     records: Sequence[NewRecord]
     receipt: Receipt | None = None
@@ -101,14 +108,17 @@ class Save(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """Where a save landed: first and last position, and its log time."""
+    """Where a save landed: first and last position, and its log time.
+
+    A save without records has no place of its own: `last` is the head of the log then, and `first` one more.
+    """
 
     first: int
     last: int
     log_time: datetime
 
 
-class StaleSave(Exception):  # noqa: N818 - not an error of the caller: the decision is made again
+class StaleSave(Exception):
     """A stream moved, a key was taken or the receipt exists: nothing was written, decide again on fresh state."""
 
 
@@ -121,66 +131,105 @@ class SnapshotRow(NamedTuple):
     data: bytes
 
 
+Probe = Callable[[str], None]
+"""Called with a name before every call of a store; what it raises is what the call raises. For faults in tests."""
+
+
 class Store(Protocol):
-    """What the repository asks of a store. All three builds behave alike; `close` may be called twice."""
+    """What the repository asks of a store. All three builds behave alike; `close` may be called twice.
 
-    def append(self, save: Save, now: datetime) -> Saved:
-        """Write the save. Raises `StaleSave` when it lost a race and `Unavailable` when the store did not answer.
+    Every method may raise `Unavailable`: the database did not answer, and trying again is safe.
+    """
 
+    probe: Probe | None
+    """Called with "store.append", "store.read_stream" and so on; and with "store.append.committed" when a save is
+    durable and its answer not yet given."""
+
+    def append(self, save: Save, now: datetime | None = None) -> Saved:
+        """Write the save; its log time is `max(now, last log time)`, where no `now` means the system's clock.
+
+        Raises `StaleSave` when it lost a race and `Unavailable` when the store did not answer.
         A reply lost on commit is recognised by the receipt: the same receipt already stored by this very save
         (same written list) answers its `Saved` instead of `StaleSave`.
         """
+        ...
 
     def read_stream(self, stream: UUID, after_version: int = 0) -> list[LogRecord]:
         """The records of one stream above a version, oldest first."""
+        ...
 
-    def read_streams(self, streams: Sequence[UUID]) -> dict[UUID, list[LogRecord]]:
-        """The records of several streams in one round trip and one snapshot of the store."""
+    def read_streams(
+        self, streams: Sequence[UUID], after: Mapping[UUID, int] | None = None
+    ) -> dict[UUID, list[LogRecord]]:
+        """The records of several streams in one round trip and one snapshot of the store, oldest first.
+
+        `after` names versions already known, by stream. Every stream asked for is in the answer.
+        """
+        ...
 
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         """At most about `limit` records above a position, in order; a page never ends inside a save."""
+        ...
 
-    def follow(self, after: int, stop: object = None) -> Iterator[list[LogRecord]]:
-        """Pages of the log as they come, for ever (until `stop`, an Event, is set); sleeps in between, polls as a floor."""
+    def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
+        """Pages of the log as they come, until `stop` is set; sleeps in between, polls as a floor.
+
+        An outage of the database is waited out: the pages go on where they were.
+        """
+        ...
 
     def head(self) -> int:
         """The position of the newest record, 0 when the log is empty."""
+        ...
 
     def position_at(self, moment: datetime) -> int:
         """The last position whose log time is not later than the moment (decision 7)."""
+        ...
 
     def receipt(self, namespace: str, customer: str, command_id: UUID) -> Receipt | None:
         """The receipt of a unit, or None when it was never carried out."""
+        ...
 
     def receipts(self) -> Iterator[Receipt]:
         """All receipts, for the audit."""
+        ...
 
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         """Index rows of a customer in order of creation; with `due`, only open ones whose `advance_after` has come."""
+        ...
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         """Customers with an open charge whose `advance_after` has come, sorted, in pages."""
+        ...
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         """All rows, for the audit."""
+        ...
 
     def reservation(self, namespace: str, customer: str, kind: str, key: str) -> UUID | None:
         """Who holds a key, or None."""
+        ...
 
     def reservations(self) -> Iterator[Reservation]:
         """All held keys, for the audit."""
+        ...
 
     def replace_inline(self, charges: Sequence[ChargeIndexRow], reservations: Sequence[Reservation]) -> None:
         """Replace both inline tables by rows rebuilt from the events, in one transaction."""
+        ...
 
     def load_snapshot(self, stream: UUID) -> SnapshotRow | None:
         """The newest snapshot of a stream."""
+        ...
 
     def save_snapshot(self, row: SnapshotRow) -> None:
         """Keep a snapshot; a failure is logged, never raised."""
+        ...
 
     def snapshots(self) -> Iterator[SnapshotRow]:
         """All snapshots, for the audit."""
+        ...
 
     def close(self) -> None:
         """Give connections back."""
+        ...
