@@ -96,6 +96,16 @@ def text(number: Decimal) -> str:
     return format(plain(number), "f")
 
 
+def shortest(number: Decimal) -> str:
+    """The number as text without an exponent and without trailing zeros: Decimal("10.00") is "10" (rating §2.1)."""
+    if not number:
+        return "0"
+    digits = str(number)
+    if "E" in digits:
+        digits = format(number, "f")
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
 def round_half_away(number: Decimal, places: int) -> Decimal:
     """Round to a number of decimals, halves away from zero: 0.005 to 2 places is 0.01, -0.005 is -0.01."""
     rounded = number.quantize(_QUANTA[places], context=_ROUNDING)

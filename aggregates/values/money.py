@@ -8,11 +8,11 @@ that the parts sum to the whole (ledger §8).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
 
 import msgspec
 
-from aggregates.values.decimals import EXACT, ZERO, decimal_places, parse_decimal, round_half_away, text
+from aggregates.values.decimals import DIGITS, EXACT, ZERO, decimal_places, parse_decimal, round_half_away, text
 from aggregates.values.errors import CurrencyMismatch, CurrencyNotFound
 
 _TWO = (
@@ -26,6 +26,8 @@ _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
 
 MAX_PRECISION = 18
+
+_WIDE = Context(prec=DIGITS)
 
 
 class Currency(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,6 +54,19 @@ class Currency(msgspec.Struct, frozen=True, omit_defaults=True):
     def rounded(self, amount: Decimal) -> Decimal:
         """The amount at this currency's precision, halves away from zero: 32.258 USD is 32.26."""
         return round_half_away(amount, self.precision)
+
+    def rounded_up(self, amount: Decimal) -> Decimal:
+        """The amount at this currency's precision, away from zero: 1.221 USD is 1.23, -1.221 is -1.23."""
+        return amount.quantize(self.unit, rounding=ROUND_UP, context=_WIDE) + ZERO
+
+    def rounded_down(self, amount: Decimal) -> Decimal:
+        """The amount at this currency's precision, toward zero: 1.229 USD is 1.22, -1.229 is -1.22."""
+        return amount.quantize(self.unit, rounding=ROUND_DOWN, context=_WIDE) + ZERO
+
+    @property
+    def unit(self) -> Decimal:
+        """The smallest amount of this currency: 0.01 USD, 1 JPY."""
+        return Decimal(1).scaleb(-self.precision)
 
     def holds(self, amount: Decimal) -> bool:
         """Whether the amount is exact at this currency's precision."""
