@@ -1,0 +1,1 @@
+"""One sentence per event, in words a finance person understands; a module per aggregate, each `match` exhaustive."""

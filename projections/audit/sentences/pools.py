@@ -1,0 +1,157 @@
+"""What happened in a credit pool, in a sentence: where credit came from, where it went, and what was paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TypeAlias, assert_never
+from uuid import UUID
+
+from aggregates.credits.events import (
+    CreditCollected,
+    CreditGranted,
+    CreditPoolEvent,
+    CreditReturned,
+    CreditVoided,
+    EarningsRecognized,
+    GrantCancelled,
+    InvoicePaymentAuthorized,
+    InvoicePaymentSettled,
+    InvoiceUsageAccrued,
+    InvoiceUsageCredited,
+    PaymentAdjustment,
+    PurchasePaymentAuthorized,
+    PurchasePaymentSettled,
+    PurchaseSettlement,
+    ReceivableWrittenOff,
+    RecognitionKind,
+    RecognitionReversed,
+    SegmentState,
+    SettlementMode,
+    SlicesSealed,
+)
+from aggregates.event import Recorded
+from aggregates.values.decimals import EXACT, ZERO
+from projections.audit import words
+from projections.audit.known import Known
+
+InvoiceEvent: TypeAlias = (
+    InvoiceUsageAccrued | InvoicePaymentAuthorized | InvoicePaymentSettled | InvoiceUsageCredited | ReceivableWrittenOff
+)
+
+
+def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
+    """The sentence of one event of a credit pool."""
+    pool = record.stream
+    match record.body:
+        case CreditGranted() as body:
+            return _granted(body)
+        case CreditCollected() as body:
+            return _collected(body, pool, known)
+        case CreditReturned() as body:
+            return _returned(body, pool, known)
+        case PurchasePaymentAuthorized() | PurchasePaymentSettled() as body:
+            verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
+            paid = words.amount(body.fiat_amount, body.fiat_currency)
+            bought = words.amount(body.credit_amount, body.currency)
+            return f"Payment of {paid} {verb} for purchase {words.short(body.purchase)} of {bought}"
+        case EarningsRecognized() as body:
+            kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
+            return f"Recognised {words.amount(body.amount, body.currency)} of revenue, {kind}{_charges(body)}"
+        case RecognitionReversed() as body:
+            return f"{words.amount(body.amount, body.currency)} of revenue taken back{_charges(body)}"
+        case CreditVoided() as body:
+            return _voided(body)
+        case GrantCancelled() as body:
+            gone = words.clause(" of ", words.amount(body.amount, body.currency) if body.amount else "")
+            return f"Scheduled grant {words.short(body.purchase)}{gone} cancelled before it became effective"
+        case SlicesSealed(slices=slices):
+            return f"{len(slices)} collected part{'s' if len(slices) != 1 else ''} closed: no correction can reach them"
+        case _ as body:
+            return _of_invoice(body)
+
+
+def _granted(body: CreditGranted) -> str:
+    by = f"by purchase {words.short(body.purchase)}" if body.purchase else "as an opening balance"
+    free = " (promotional)" if body.settlement is PurchaseSettlement.PROMOTIONAL else ""
+    ends = words.clause(", expiring ", words.moment(body.expires_at) if body.expires_at else "")
+    only = words.clause(", only for ", words.listed(body.route.features))
+    covered = total(element.amount for element in body.backfill)
+    took_over = f"; {words.amount(covered, body.currency)} of it covers earlier advance" if covered else ""
+    return (
+        f"Granted {words.amount(body.amount, body.currency)} {by}{free}, effective"
+        f" {words.moment(body.effective_at)}{ends}{only}{took_over}"
+    )
+
+
+def _collected(body: CreditCollected, pool: UUID, known: Known) -> str:
+    currency = body.currency
+    parts = [
+        f"{currency.rounded(one.amount):f} " + ("as advance" if one.lot is None else f"from {known.lot(pool, one.lot)}")
+        for one in body.slices
+    ]
+    if body.shortfall and body.mode is SettlementMode.CREDIT_THEN_INVOICE:
+        parts.append(f"{currency.rounded(body.shortfall):f} left to be invoiced")
+    collected = total(one.amount for one in body.slices)
+    return f"Collected {words.amount(collected, currency)}{_for(body.charge)}: {words.listed(parts)}"
+
+
+def _returned(body: CreditReturned, pool: UUID, known: Known) -> str:
+    parts: list[str] = []
+    for part in body.parts:
+        figure = f"{body.currency.rounded(part.amount):f}"
+        if part.state is SegmentState.ADVANCE_UNCOVERED:
+            parts.append(f"{figure} of advance nobody had covered")
+        else:
+            parts.append(f"{figure} to {known.lot(pool, part.lot)}")
+    return f"Gave back {words.amount(body.amount, body.currency)}{_for(body.charge)}: {words.listed(parts)}"
+
+
+def _voided(body: CreditVoided) -> str:
+    fiat = None if body.currency.is_custom else body.currency
+    match body.payment_adjustment:
+        case PaymentAdjustment.NONE:
+            payment = ""
+        case PaymentAdjustment.REDUCE:
+            payment = "; what is still to be paid for it shrinks"
+        case PaymentAdjustment.REFUND:
+            payment = f"; {words.amount(body.refunded, fiat)} of what was paid goes back"
+    left = words.amount(body.amount, body.currency)
+    return f"Voided grant {words.short(body.purchase)}: {left} left of it taken back{payment}"
+
+
+def _of_invoice(body: InvoiceEvent) -> str:
+    figure = words.amount(body.amount.copy_abs(), body.currency)
+    whose = _for(body.charge)
+    match body:
+        case InvoiceUsageAccrued():
+            return f"{figure}{whose} acknowledged as owed, to be invoiced"
+        case InvoicePaymentAuthorized():
+            return f"Payment of {figure}{whose} authorised"
+        case InvoicePaymentSettled():
+            return f"Payment of {figure}{whose} received"
+        case InvoiceUsageCredited():
+            return f"Credit note over {figure}{whose}"
+        case ReceivableWrittenOff(amount=amount):
+            if amount < 0:
+                return f"Write-off of {figure}{whose} taken back, because money came after all"
+            return f"{figure}{whose} written off as uncollectible"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum of amounts."""
+    result = ZERO
+    for amount in amounts:
+        result = EXACT.add(result, amount)
+    return result
+
+
+def _for(charge: UUID | None) -> str:
+    return f" for charge {words.short(charge)}" if charge else ""
+
+
+def _charges(body: EarningsRecognized | RecognitionReversed) -> str:
+    charges = dict.fromkeys(part.charge for part in body.parts if part.charge)
+    return words.clause(" for ", words.listed(f"charge {words.short(charge)}" for charge in charges))

@@ -1,0 +1,62 @@
+"""What happened to customers, the catalogue and the namespace, in a sentence."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+from aggregates.catalogue import CurrencyDefined, EntryEvent, FeatureDefined, KeyPointed, MeterDefined
+from aggregates.customers import CustomerCreated, CustomerEvent, CustomerProfileChanged, Profile
+from aggregates.event import Recorded
+from aggregates.namespaces import DefaultProfileChanged, NamespaceCreated, NamespaceEvent, PoliciesChanged
+from aggregates.policies import Policies
+from projections.audit import words
+from projections.audit.known import Known
+
+SettingsEvent: TypeAlias = CustomerEvent | EntryEvent | KeyPointed | NamespaceEvent
+
+
+def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
+    """The sentence of one event of a customer, a catalogue entry or key, or a namespace."""
+    match record.body:
+        case CustomerCreated(key=key, name=name, profile=profile):
+            called = f"{key} ({name})" if name != key else key
+            return f"Customer {called} created{_profile('; ', profile)}"
+        case CustomerProfileChanged(profile=profile):
+            return f"Billing profile of {record.customer} changed{_profile(': ', profile)}"
+        case MeterDefined(meter=meter):
+            counted = f" of {meter.property}" if meter.property else ""
+            decimals = f", {meter.decimals} decimals" if meter.decimals else ""
+            return f"Meter {meter.key} defined: {words.spaced(meter.aggregation)}{counted}{decimals}"
+        case FeatureDefined(feature=feature):
+            metered = f", metered by {words.short(feature.meter_id)}" if feature.meter_id else ""
+            return f"Feature {feature.key} ({feature.name}) defined{metered}"
+        case CurrencyDefined(currency=currency):
+            return f"Currency {currency.code} defined with {currency.precision} decimals"
+        case KeyPointed(kind=kind, key=key, entry_id=entry_id):
+            return f"{kind.capitalize()} key {key} now names {words.short(entry_id)}"
+        case NamespaceCreated(policies=policies, profile=profile):
+            return f"Namespace {record.namespace} opened{_profile('; ', profile)}; {_policies(policies)}"
+        case PoliciesChanged(policies=policies):
+            return f"Policies of {record.namespace} changed: {_policies(policies)}"
+        case DefaultProfileChanged(profile=profile):
+            return f"Default billing profile of {record.namespace} changed{_profile(': ', profile)}"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _profile(lead: str, profile: Profile) -> str:
+    """What the profile says, and nothing where it leaves everything to the defaults."""
+    said = words.listed(
+        (
+            words.clause(
+                "waits ", f"{profile.collection_interval} for late usage" if profile.collection_interval else ""
+            ),
+            words.clause("zone ", profile.zone or ""),
+            words.clause("usage credit cut ", words.spaced(profile.usage_credit_cut or "")),
+        )
+    )
+    return words.clause(lead, said)
+
+
+def _policies(policies: Policies) -> str:
+    return f"usage credit cut {words.spaced(policies.usage_credit_cut)}"
