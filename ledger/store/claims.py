@@ -6,7 +6,7 @@ and leaves no gap in the positions. Pure functions, shared by the three builds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -54,6 +54,11 @@ def holds(reservations: Sequence[Reservation]) -> list[Hold] | None:
         else:
             by_key[name] = before._replace(owner=owner)
     return list(by_key.values())
+
+
+def charges(save: Save) -> Collection[ChargeIndexRow]:
+    """The rows for the charge index; of several rows of one charge the last counts."""
+    return {row.charge: row for row in save.charge_index}.values()
 
 
 def birth(save: Save, row: ChargeIndexRow) -> int | None:

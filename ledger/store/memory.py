@@ -103,7 +103,7 @@ class MemoryStore(POPOApplicationRecorder):
         receipt = save.receipt
         if receipt is not None:
             self._receipts[receipt.namespace, receipt.customer, receipt.command_id] = receipt, saved
-        for row in save.charge_index:
+        for row in claims.charges(save):
             self._charges[row.charge] = row._replace(ordinal=self._ordinal(save, saved, row))
         for hold in wanted:
             self._hold(hold[:4], hold.owner)

@@ -35,6 +35,11 @@ def open_store(url: str) -> Store:
             raise ValidationFailed((Finding("store", "store_url", f"{url!r} names no store: {_ACCEPTED}"),))
 
 
+def sqlite_path(url: str) -> str | None:
+    """The file that an SQLite URL names, None for every other URL."""
+    return _sqlite_path(url) if url.lower().startswith("sqlite:///") and len(url) > len("sqlite:///") else None
+
+
 def open_sqlite(path: str) -> SQLiteStore:
     """The store in an SQLite file, made where it is missing."""
     store = SQLiteStore(path)

@@ -6,13 +6,15 @@ never written, and what would have been appended is in `appended`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from threading import Event
 from uuid import UUID
 
 from ledger.store.store import (
     ChargeIndexRow,
     LogRecord,
+    Probe,
     Receipt,
     Reservation,
     Save,
@@ -28,6 +30,8 @@ CLOSED = ("final", "deleted")
 class OverlayStore:
     """A `Store` whose appends go nowhere but here."""
 
+    probe: Probe | None = None
+
     def __init__(self, base: Store) -> None:
         self.base = base
         self.appended: list[LogRecord] = []
@@ -37,13 +41,14 @@ class OverlayStore:
         self._reservations: dict[tuple[str, str, str, str], UUID | None] = {}
         self._origin = base.head()
 
-    def append(self, save: Save, now: datetime) -> Saved:
+    def append(self, save: Save, now: datetime | None = None) -> Saved:
         """Keep the save in memory under the same rules as a real store. Raises `StaleSave`."""
         self._refuse_stale(save)
+        moment = now or datetime.now(UTC)
         first = self.head() + 1
         last = first + len(save.records) - 1
         for position, new in enumerate(save.records, start=first):
-            row = LogRecord(position, new.stream, new.version, new.name, new.data, new.digest, now, last)
+            row = LogRecord(position, new.stream, new.version, new.name, new.data, new.digest, moment, last)
             self.appended.append(row)
             self._streams.setdefault(new.stream, []).append(row)
         if save.receipt is not None:
@@ -53,7 +58,7 @@ class OverlayStore:
             self._index[row_.charge] = row_._replace(ordinal=ordinal)
         for held in save.reservations:
             self._reservations[held[:4]] = held.owner
-        return Saved(first, last, now)
+        return Saved(first, last, moment)
 
     def _refuse_stale(self, save: Save) -> None:
         heads: dict[UUID, int] = {}
@@ -90,16 +95,23 @@ class OverlayStore:
         here = [row for row in self._streams.get(stream, ()) if row.version > after_version]
         return [*self.base.read_stream(stream, after_version), *here]
 
-    def read_streams(self, streams: Sequence[UUID]) -> dict[UUID, list[LogRecord]]:
+    def read_streams(
+        self, streams: Sequence[UUID], after: Mapping[UUID, int] | None = None
+    ) -> dict[UUID, list[LogRecord]]:
         """Several streams."""
-        return {stream: self.read_stream(stream) for stream in streams}
+        known = after or {}
+        below = self.base.read_streams(streams, after)
+        return {
+            stream: [*rows, *(row for row in self._streams.get(stream, ()) if row.version > known.get(stream, 0))]
+            for stream, rows in below.items()
+        }
 
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         """The log below, then what was appended here."""
         page = self.base.read_log(after, limit) if after < self._origin else []
         return page or [row for row in self.appended if row.position > after]
 
-    def follow(self, after: int, stop: object = None) -> Iterator[list[LogRecord]]:
+    def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
         """Nothing follows an overlay: what it holds is thrown away."""
         del stop
         yield self.read_log(after, len(self.appended) + 1)

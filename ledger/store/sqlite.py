@@ -342,7 +342,7 @@ def _insert(connection: sqlite3.Connection, each: Job, position: int, log_time: 
     saved = Saved(position + 1, last, _moment(log_time))
     if save.receipt is not None:
         connection.execute(_INSERT_RECEIPT, _receipt_row(save.receipt, saved, log_time))
-    for row in save.charge_index:
+    for row in claims.charges(save):
         born = claims.birth(save, row)
         ordinal = row.ordinal or (saved.first + born if born is not None else _born(connection, row.charge, last))
         _put_charge(connection, row, ordinal)

@@ -439,7 +439,7 @@ def test_what_the_probe_raises_before_an_append_leaves_nothing_behind(store: Sto
         raise OSError(call)
 
     store.probe = fail
-    with pytest.raises(OSError, match="store.append"):
+    with pytest.raises(OSError, match=r"store\.append"):
         store.append(Save(records(uuid4(), 1)), NOON)
     store.probe = None
 
