@@ -1,0 +1,474 @@
+"""Views follow the log: catch up, build anew beside the old, compare, exchange, go back.
+
+A page of the log is read once for all views that lag; each folds it in a transaction of its own, under its lock, and
+reads its position inside. Pages end where saves end, so no view ever shows half a command. Events that no view
+listens to are not even decoded.
+
+A rebuild folds from the first event into a generation of its own, catches up, compares with the live one at the
+same position, and exchanges the two in one transaction; queries are answered throughout by one or the other. Killed
+at any point it has changed nothing that is read; the next rebuild of the view clears away what is left of it. Of
+two rebuilds of one view the newer wins, and the older stops at its next page.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aggregates.event import AnyRecorded
+from aggregates.values.errors import PreconditionFailed, ProjectionNotFound, Unavailable
+from ledger.store import mapper
+from ledger.store.store import LogRecord, Store
+from projections.projection import AnyProjection, Appended, Entry, Key, Row, Rows, fold_page
+from projections.stores.tables import Generation, GenerationGone, Reader, Status, Tables
+
+PAGE = 2_000
+"""Records that a view folds in one transaction while it follows."""
+
+BUILD_PAGE = 10_000
+"""Records of a transaction during a rebuild, which nobody waits for."""
+
+KEPT_ROWS = 200_000
+"""Rows that a rebuild keeps at hand between pages."""
+
+SHOWN_DIFFERENCES = 20
+ATTEMPTS = 100
+WAIT_SECONDS = 5.0
+POLL_SECONDS = 0.02
+STALLED_SECONDS = 10.0
+
+Decode = Callable[[str, bytes], AnyRecorded]
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """Where a stored view is not what its events say: in which row and column; a whole row where `column` is absent."""
+
+    view: str
+    key: dict[str, Any]
+    column: str | None
+    expected: object
+    found: object
+
+    def __str__(self) -> str:
+        place = ", ".join(f"{name}={value}" for name, value in self.key.items())
+        what = f"{self.view}[{place}]" + (f".{self.column}" if self.column else "")
+        return f"{what}: expected {_shown(self.expected)}, found {_shown(self.found)}"
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A stored view against the same events folded anew, both up to `position`. `differences` are the first ones."""
+
+    view: str
+    position: int
+    rows: int
+    differing: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every row and column was as expected."""
+        return self.differing == 0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a rebuild is: records done of those in the log, records per second, seconds left as it goes now."""
+
+    views: tuple[str, ...]
+    done: int
+    total: int
+    rate: int
+    seconds_left: int
+
+
+class Rebuilt(msgspec.Struct, frozen=True):
+    """A view was built anew and is live. `comparison` is absent where the old one was of another version."""
+
+    view: str
+    version: int
+    position: int
+    comparison: Comparison | None
+
+
+class ViewStatus(msgspec.Struct, frozen=True):
+    """A generation of a view: version, what it is for, and how many positions of the log it is behind."""
+
+    view: str
+    version: int
+    status: str
+    position: int
+    behind: int
+    listens: tuple[str, ...]
+
+
+class Target(NamedTuple):
+    """A generation to bring forward; `kept` holds rows between pages where nobody else writes it."""
+
+    projection: AnyProjection
+    generation: Generation
+    kept: Rows | None = None
+
+
+class Page:
+    """Records of the log, decoded when first asked for and at most once."""
+
+    def __init__(self, after: int, records: Sequence[LogRecord], decode: Decode) -> None:
+        self.after = after
+        self.last = records[-1].position
+        self._records = records
+        self._decode = decode
+        self._entries: dict[int, Entry] = {}
+
+    def entries(self, listens: frozenset[str], after: int) -> list[Entry]:
+        """The entries with these stored names above a position."""
+        known, decode, found = self._entries, self._decode, list[Entry]()
+        for record in self._records:
+            if record.name in listens and record.position > after:
+                entry = known.get(record.position)
+                if entry is None:
+                    entry = Entry(record.position, record.log_time, decode(record.name, record.data))
+                    known[record.position] = entry
+                found.append(entry)
+        return found
+
+
+class Follower:
+    """Keeps the views of one store. Safe to share between threads, and beside other processes on the same store."""
+
+    def __init__(
+        self,
+        store: Store,
+        tables: Tables,
+        projections: Sequence[AnyProjection],
+        *,
+        decode: Decode = mapper.decode,
+        page: int = PAGE,
+    ) -> None:
+        self.store = store
+        self.tables = tables
+        self.projections: Mapping[str, AnyProjection] = {each.name: each for each in projections}
+        self._decode = decode
+        self._page = page
+        self._following = threading.Lock()
+        tables.prepare(projections)
+
+    # ── following ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def catch_up(self, names: Sequence[str] | None = None) -> int:
+        """Bring views (all by default) to the head of the log, and say where that was.
+
+        A view whose stored version is not the one of this release is built anew first. Raises `ProjectionNotFound`.
+        """
+        chosen = self._chosen(names)
+        head = self.store.head()
+        for _ in range(ATTEMPTS):
+            lagging = self._lagging(chosen, head)
+            if not lagging:
+                return head
+            with self._following:
+                try:
+                    self._run(self._lagging(chosen, head), head)
+                except GenerationGone:
+                    continue  # exchanged or cleared away meanwhile: look again
+        raise Unavailable("the views", "they were exchanged over and over while catching up")
+
+    def ensure(self, names: Sequence[str], *, at_least: int | None = None, stale: bool = False) -> None:
+        """Make views as fresh as a query asks: at the head, at least at a position, or as they are.
+
+        `at_least` waits for whoever follows the log, for a bounded time. Raises `Unavailable` when it was too short.
+        """
+        if stale:
+            return
+        if at_least is None:
+            self.catch_up(names)
+            return
+        chosen = self._chosen(names)
+        until = time.monotonic() + WAIT_SECONDS
+        while self._lagging(chosen, at_least):
+            if time.monotonic() > until:
+                raise Unavailable("the views", f"they did not reach position {at_least} in {WAIT_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def follow(self, stop: threading.Event, names: Sequence[str] | None = None) -> None:
+        """Catch up whenever the log grows, until `stop` is set; for services with readers that do not catch up."""
+        for _ in self.store.follow(self.catch_up(names), stop):
+            self.catch_up(names)
+
+    def status(self) -> list[ViewStatus]:
+        """Every generation of every view, and how far behind it is."""
+        head = self.store.head()
+        return [
+            ViewStatus(
+                each.name,
+                each.version,
+                each.status.value,
+                each.position,
+                head - each.position,
+                tuple(sorted(self.projections[each.name].listens)),
+            )
+            for each in self.tables.generations()
+            if each.name in self.projections
+        ]
+
+    # ── building anew ────────────────────────────────────────────────────────────────────────────────────────
+
+    def rebuild(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        compare: bool = True,
+    ) -> tuple[Rebuilt, ...]:
+        """Build views (all by default) anew beside the live ones, compare, and exchange them.
+
+        What the comparison finds is reported, and healed by the exchange. Raises `ProjectionNotFound`, and
+        `PreconditionFailed` when another rebuild of the same view was started meanwhile.
+        """
+        chosen = self._chosen(names)
+        try:
+            targets = [Target(each, self.tables.begin(each), _kept_rows(each)) for each in chosen]
+            self._run(targets, self.store.head(), Pace(tuple(each.name for each in chosen), progress), BUILD_PAGE)
+            rebuilt: list[Rebuilt] = []
+            for target in targets:
+                self.tables.finish(target.projection, target.generation)
+                comparison = self._compare(target) if compare else None
+                rebuilt.append(self._exchange(target, comparison))
+            return tuple(rebuilt)
+        except GenerationGone as gone:
+            raise PreconditionFailed(f"another rebuild took the place of {gone}; let it end") from gone
+
+    def rollback(self, name: str) -> Generation:
+        """Make the previous generation of a view the live one again; it catches up when it is next read.
+
+        Raises `ProjectionNotFound`, and `PreconditionFailed` without a previous generation of this release's version.
+        """
+        (projection,) = self._chosen((name,))
+        with self.tables.reading() as reader:
+            previous = reader.generation(name, Status.PREVIOUS)
+        if previous is None or previous.version != projection.version:
+            was = f"is of version {previous.version}" if previous else "is not there"
+            raise PreconditionFailed(
+                f"view {name} cannot go back: its previous generation {was}, this release has version"
+                f" {projection.version}; rebuild it instead"
+            )
+        live = self.tables.roll_back(projection)
+        if live is None:
+            raise PreconditionFailed(f"view {name} cannot go back: its previous generation is gone")
+        return live
+
+    def verify_view(self, name: str) -> Comparison:
+        """Fold the events once more, and compare with the live view at its own position. Changes nothing."""
+        (projection,) = self._chosen((name,))
+        with self.tables.reading() as reader:
+            live = reader.generation(name, Status.LIVE)
+            if live is None or live.version != projection.version:
+                raise Unavailable(f"view {name}", "it has not been built by this release yet")
+            expected = self._folded_anew(projection, live.position)
+            return _compared(projection, live.position, expected, reader.rows(projection, live))
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _chosen(self, names: Sequence[str] | None) -> list[AnyProjection]:
+        for name in names or ():
+            if name not in self.projections:
+                raise ProjectionNotFound(name)
+        return [self.projections[name] for name in names or self.projections]
+
+    def _lagging(self, chosen: Sequence[AnyProjection], head: int) -> list[Target]:
+        """The live generations among these that have not seen all up to a position, of this release's version."""
+        live = {each.name: each for each in self.tables.generations() if each.status is Status.LIVE}
+        for projection in chosen:
+            if projection.name not in live:
+                raise Unavailable(f"view {projection.name}", "its tables are gone; open the ledger again")
+            if live[projection.name].version != projection.version:
+                live[projection.name] = self._renewed(projection)
+        return [Target(each, live[each.name]) for each in chosen if live[each.name].position < head]
+
+    def _renewed(self, projection: AnyProjection) -> Generation:
+        """The live generation after it was built anew, by us or by another process that began before us."""
+        seen, since = -1, time.monotonic()
+        while True:
+            with self.tables.reading() as reader:
+                live = reader.generation(projection.name, Status.LIVE)
+                building = reader.generation(projection.name, Status.BUILDING)
+            if live is not None and live.version == projection.version:
+                return live
+            if building is not None and building.position != seen:
+                seen, since = building.position, time.monotonic()
+            if building is None or time.monotonic() - since > STALLED_SECONDS:
+                try:
+                    self.rebuild((projection.name,), compare=False)
+                except PreconditionFailed:
+                    since = time.monotonic()  # somebody else is at it
+            else:
+                time.sleep(POLL_SECONDS)
+
+    def _run(self, targets: Sequence[Target], head: int, pace: Pace | None = None, page: int | None = None) -> None:
+        """Bring generations forward to a position, each page of the log read once for all of them."""
+        positions = [target.generation.position for target in targets]
+        while (after := min(positions, default=head)) < head:
+            records = self.store.read_log(after, page or self._page)
+            while records and records[-1].position > head:
+                records.pop()
+            if not records:
+                return
+            pages = Page(after, records, self._decode)
+            for place, target in enumerate(targets):
+                if positions[place] < pages.last:
+                    positions[place] = self._fold(target, pages)
+            if pace is not None:
+                pace.tell(min(positions), head)
+
+    def _fold(self, target: Target, page: Page) -> int:
+        """Fold one page into one generation, and say how far that has come."""
+        projection = target.projection
+        with self.tables.writing(projection, target.generation) as writer:
+            if not page.after <= writer.position < page.last:
+                return writer.position  # somebody else folded it, or went back behind it
+            entries = page.entries(projection.listens, writer.position)
+            if isinstance(projection, Appended):
+                writer.append(list(projection.fold_page(entries)), page.last)
+                return page.last
+            rows = target.kept or Rows(writer.load)
+            rows.load = writer.load
+            fold_page(projection, rows, entries)
+            writer.change(rows.changes(), page.last)
+            rows.written(KEPT_ROWS)
+            return page.last
+
+    def _compare(self, target: Target) -> Comparison | None:
+        """Compare a built generation with the live one, in a moment when both are at the same position."""
+        name = target.projection.name
+        for _ in range(ATTEMPTS):
+            with self.tables.reading() as reader:
+                live, built = self._both(reader, target)
+                if live.version != target.projection.version:
+                    return None
+                if live.position == built.position:
+                    expected = reader.rows(target.projection, built)
+                    return _compared(target.projection, live.position, expected, reader.rows(target.projection, live))
+            head = max(live.position, built.position)
+            self._run([Target(target.projection, live), target._replace(generation=built)], head)
+        raise Unavailable(f"view {name}", "it kept moving on while it was compared; try again")
+
+    def _exchange(self, target: Target, comparison: Comparison | None) -> Rebuilt:
+        """Make a built generation live, once it is as far as the live one."""
+        projection = target.projection
+        for _ in range(ATTEMPTS):
+            if self.tables.swap(projection, target.generation):
+                with self.tables.reading() as reader:
+                    live = reader.generation(projection.name, Status.LIVE)
+                position = live.position if live else 0
+                return Rebuilt(projection.name, projection.version, position, comparison)
+            with self.tables.reading() as reader:
+                live, built = self._both(reader, target)
+            self._run([target._replace(generation=built)], live.position)
+        raise Unavailable(f"view {projection.name}", "it kept moving on while it was exchanged; try again")
+
+    def _both(self, reader: Reader, target: Target) -> tuple[Generation, Generation]:
+        live = reader.generation(target.projection.name, Status.LIVE)
+        built = reader.generation(target.projection.name, Status.BUILDING)
+        if live is None or built is None or built.number != target.generation.number:
+            raise GenerationGone(target.generation.table)
+        return live, built
+
+    def _folded_anew(self, projection: AnyProjection, position: int) -> Iterator[Row]:
+        """The rows of a view up to a position as its events say: page by page where it only grows, else in memory."""
+        rows = Rows(lambda _keys: {})
+        for entries in self._pages_of(projection, position):
+            if isinstance(projection, Appended):
+                yield from sorted(projection.fold_page(entries), key=projection.key_of)
+            else:
+                fold_page(projection, rows, entries)
+        yield from (row for _, row in rows.all())
+
+    def _pages_of(self, projection: AnyProjection, position: int) -> Iterator[list[Entry]]:
+        after = 0
+        while after < position:
+            records = [each for each in self.store.read_log(after, BUILD_PAGE) if each.position <= position]
+            if not records:
+                return
+            page = Page(after, records, self._decode)
+            yield page.entries(projection.listens, after)
+            after = page.last
+
+
+class Pace:
+    """Tells how a rebuild goes on."""
+
+    def __init__(self, views: tuple[str, ...], tell: Callable[[Progress], None] | None) -> None:
+        self._views = views
+        self._tell = tell
+        self._began = time.monotonic()
+
+    def tell(self, done: int, total: int) -> None:
+        """Say how far it is, if somebody listens."""
+        if self._tell is None:
+            return
+        milliseconds = max(1, round((time.monotonic() - self._began) * 1000))
+        rate = done * 1000 // milliseconds
+        self._tell(Progress(self._views, done, total, rate, (total - done) // max(1, rate)))
+
+
+def _kept_rows(projection: AnyProjection) -> Rows | None:
+    return None if isinstance(projection, Appended) else Rows(lambda _keys: {})
+
+
+# ── comparing ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compared(projection: AnyProjection, position: int, expected: Iterator[Row], found: Iterator[Row]) -> Comparison:
+    """Walk two generations side by side in the order of their keys."""
+    rows = differing = 0
+    shown: list[Difference] = []
+    for key, left, right in _side_by_side(projection, expected, found):
+        rows += 1
+        if left is not None and right is not None and tuple(left) == tuple(right):
+            continue
+        differing += 1
+        if len(shown) < SHOWN_DIFFERENCES:
+            shown.extend(_differences(projection, key, left, right))
+    return Comparison(projection.name, position, rows, differing, tuple(shown))
+
+
+def _side_by_side(
+    projection: AnyProjection, expected: Iterator[Row], found: Iterator[Row]
+) -> Iterator[tuple[Key, Row | None, Row | None]]:
+    key_of = projection.key_of
+    left, right = next(expected, None), next(found, None)
+    while left is not None or right is not None:
+        left_key = key_of(left) if left is not None else None
+        right_key = key_of(right) if right is not None else None
+        if right_key is None or (left_key is not None and left_key < right_key):
+            assert left_key is not None
+            yield left_key, left, None
+            left = next(expected, None)
+        elif left_key is None or right_key < left_key:
+            yield right_key, None, right
+            right = next(found, None)
+        else:
+            yield left_key, left, right
+            left, right = next(expected, None), next(found, None)
+
+
+def _differences(projection: AnyProjection, key: Key, expected: Row | None, found: Row | None) -> Iterator[Difference]:
+    named = dict(zip(projection.key, key, strict=True))
+    if expected is None or found is None:
+        yield Difference(
+            projection.name, named, None, expected and _named(projection, expected), found and _named(projection, found)
+        )
+        return
+    for column, left, right in zip(projection.names, expected, found, strict=True):
+        if left != right:
+            yield Difference(projection.name, named, column, left, right)
+
+
+def _named(projection: AnyProjection, row: Row) -> dict[str, Any]:
+    return dict(zip(projection.names, row, strict=True))
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None else str(value)

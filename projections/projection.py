@@ -1,0 +1,306 @@
+"""What a view is: a name, a version, typed columns, and a pure fold from events to rows.
+
+A **row** is a named tuple; its annotations are the columns. Three kinds of projection differ in how rows come about:
+
+* `Keyed` has a key per row and a fold of one row: `keys(entry)` says which rows an event touches, `apply(row, entry,
+  key)` what becomes of each (None: the row goes).
+* `Folded` is for views whose rows depend on one another: its fold works on the `Rows` of the view at once.
+* `Appended` only ever adds: `rows(entry)` are the rows of an event, and no later event changes them.
+
+Folds know nothing of SQL and ask nobody: the same log gives the same rows, today and in a year. Tables know nothing
+of billing. An **entry** is an event with its place in the log: position and log time are authorities for ties and
+for "as recorded by then" (decision 7).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from operator import itemgetter
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Generic,
+    NamedTuple,
+    NewType,
+    TypeAlias,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+from uuid import UUID
+
+from aggregates.event import AnyRecorded
+
+Row: TypeAlias = tuple[Any, ...]
+"""A row in the order of its columns; the rows that folds make are named tuples."""
+
+Key: TypeAlias = tuple[Any, ...]
+"""The values of the key columns of a row."""
+
+JsonText = NewType("JsonText", str)
+"""A column of JSON that the fold writes as text and nobody looks into on the way."""
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Kind(StrEnum):
+    """What a column holds. Tables choose a type for each; what goes in comes out equal."""
+
+    TEXT = "text"
+    UUID = "uuid"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    DECIMAL = "decimal"
+    """An exact decimal."""
+    INSTANT = "instant"
+    """An aware datetime, UTC, to the microsecond."""
+    JSON_TEXT = "json_text"
+    """JSON as text."""
+    JSON = "json"
+    """Lists, dictionaries, text and whole numbers, as Python has them."""
+
+
+_KINDS: dict[object, Kind] = {
+    str: Kind.TEXT,
+    UUID: Kind.UUID,
+    int: Kind.INTEGER,
+    bool: Kind.BOOLEAN,
+    Decimal: Kind.DECIMAL,
+    datetime: Kind.INSTANT,
+    JsonText: Kind.JSON_TEXT,
+    list: Kind.JSON,
+    dict: Kind.JSON,
+}
+
+
+class Column(NamedTuple):
+    """A column of a view."""
+
+    name: str
+    kind: Kind
+    nullable: bool
+
+
+def columns_of(row: type[Row]) -> tuple[Column, ...]:
+    """The columns that the annotations of a named tuple stand for: `amount: Decimal | None` is a nullable decimal."""
+    return tuple(_column(name, hint) for name, hint in get_type_hints(row).items())
+
+
+def _column(name: str, hint: object) -> Column:
+    nullable = False
+    if get_origin(hint) in (Union, UnionType):
+        options = [option for option in get_args(hint) if option is not NoneType]
+        nullable = len(options) < len(get_args(hint))
+        hint = options[0]
+    kind = _KINDS.get(get_origin(hint) or hint)
+    if kind is None:
+        raise TypeError(f"column {name}: {hint} is nothing a view can hold")
+    return Column(name, kind, nullable)
+
+
+class Entry(NamedTuple):
+    """An event with its place in the log."""
+
+    position: int
+    log_time: datetime
+    record: AnyRecorded
+
+
+# ── the rows of a view, while a page of events is folded ─────────────────────────────────────────────────────
+
+
+Load = Callable[[Sequence[Key]], Mapping[Key, Row]]
+"""The stored rows of these keys; absent ones are left out."""
+
+
+class Changes(NamedTuple):
+    """What a page did to a view: rows that are new, rows in the place of others, keys that are gone."""
+
+    inserted: Sequence[Row]
+    updated: Sequence[Row]
+    removed: Sequence[Key]
+
+
+class Rows:
+    """The rows of a keyed view as the fold sees them: stored ones, and over them what the page has changed so far.
+
+    `load` may be exchanged between pages: it belongs to the transaction of the page.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self._now: dict[Key, Row | None] = {}
+        self._stored: set[Key] = set()
+        self._changed: dict[Key, None] = {}
+
+    def fetch(self, keys: Iterable[Key]) -> None:
+        """Have these rows at hand, asking the table once for those that are not."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._now]
+        if missing:
+            found = self.load(missing)
+            self._stored.update(found)
+            for key in missing:
+                self._now[key] = found.get(key)
+
+    def get(self, key: Key) -> Row | None:
+        """The row of a key as it stands, or None."""
+        if key not in self._now:
+            self.fetch((key,))
+        return self._now[key]
+
+    def put(self, key: Key, row: Row | None) -> None:
+        """Put a row in its place, or take it away with None. What equals what was there changes nothing."""
+        if row is not self.get(key):
+            self._now[key] = row
+            self._changed[key] = None
+
+    def all(self) -> list[tuple[Key, Row]]:
+        """Every row at hand with its key, in the order of keys."""
+        return sorted((key, row) for key, row in self._now.items() if row is not None)
+
+    def changes(self) -> Changes:
+        """What has to be written so that the table has these rows."""
+        inserted: list[Row] = []
+        updated: list[Row] = []
+        removed: list[Key] = []
+        for key in self._changed:
+            row = self._now[key]
+            if row is None:
+                if key in self._stored:
+                    removed.append(key)
+            elif key in self._stored:
+                updated.append(row)
+            else:
+                inserted.append(row)
+        return Changes(inserted, updated, removed)
+
+    def written(self, keep: int) -> None:
+        """The changes are in the table. Up to `keep` rows stay at hand for the pages to come."""
+        for key in self._changed:
+            if self._now[key] is None:
+                self._stored.discard(key)
+            else:
+                self._stored.add(key)
+        self._changed.clear()
+        if len(self._now) > keep:
+            self._now.clear()
+            self._stored.clear()
+
+
+# ── projections ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection(Generic[R]):
+    """What every view declares.
+
+    `name` and `version` are part of the stored position: a changed fold or column is a new version, built beside
+    the old one. `listens` are the stored names of the events it folds; others are not even decoded. `shown_when`
+    names a column that is null in rows which only prepare one and that people do not see.
+    """
+
+    name: str
+    version: int
+    row: type[R]
+    key: tuple[str, ...]
+    listens: frozenset[str]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    shown_when: str | None = None
+    columns: tuple[Column, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", columns_of(self.row))
+        unknown = {name for names in (self.key, *self.indexes, *self.unique) for name in names} - set(self.names)
+        if unknown or any(self.column(name).nullable for name in self.key):
+            raise TypeError(f"view {self.name}: key and indexes are made of its own columns, and a key is never null")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column of that name."""
+        return next(column for column in self.columns if column.name == name)
+
+    @cached_property
+    def make(self) -> Callable[[Iterable[Any]], R]:
+        """A row from values in the order of the columns."""
+        return cast("Callable[[Iterable[Any]], R]", getattr(self.row, "_make"))  # noqa: B009 - every named tuple's
+
+    @cached_property
+    def key_of(self) -> Callable[[Row], Key]:
+        """The key of a row, as a tuple whatever its length."""
+        places = [self.names.index(name) for name in self.key]
+        if len(places) == 1:
+            place = places[0]
+            return lambda row: (row[place],)
+        return itemgetter(*places)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Updated(Projection[R]):
+    """A view whose rows may change. `keys` says which rows an entry needs at hand; a `Rows` finds others by itself."""
+
+    keys: Callable[[Entry], Iterable[Key]]
+
+    @abstractmethod
+    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+        """Let the entry have its effect on the rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyed(Updated[R]):
+    """A view that folds row by row."""
+
+    apply: Callable[[R | None, Entry, Key], R | None]
+
+    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+        """Apply the entry to each of its rows."""
+        for key in keys:
+            rows.put(key, self.apply(cast("R | None", rows.get(key)), entry, key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folded(Updated[R]):
+    """A view whose rows depend on one another."""
+
+    folding: Callable[[Rows, Entry, Sequence[Key]], None]
+
+    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+        """Let the entry have its effect on the rows."""
+        self.folding(rows, entry, keys)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appended(Projection[R]):
+    """A view that only grows. `key` begins with the position, so that the order of rows is the order of the log."""
+
+    rows: Callable[[Entry], Iterable[R]]
+
+    def fold_page(self, entries: Iterable[Entry]) -> Iterator[R]:
+        """The rows of a page of entries."""
+        for entry in entries:
+            yield from self.rows(entry)
+
+
+AnyProjection: TypeAlias = Keyed[Any] | Folded[Any] | Appended[Any]
+
+
+def fold_page(projection: Updated[Any], rows: Rows, entries: Sequence[Entry]) -> None:
+    """Fold a page as one delta: ask for all rows it touches at once, then fold in memory."""
+    keyed = [(entry, tuple(projection.keys(entry))) for entry in entries]
+    rows.fetch(key for _, keys in keyed for key in keys)
+    for entry, keys in keyed:
+        projection.fold(rows, entry, keys)

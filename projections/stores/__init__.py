@@ -1,0 +1,1 @@
+"""Tables: where views are kept, rows and position together. Generic over projections; nothing here knows of billing."""
