@@ -101,11 +101,13 @@ class CollectedSlice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One selected (lot, amount) of a collection, in collection order; the last one of a shortfall is the advance.
 
     `sequence`: the slice's number in the pool. `lot`: sequence of the lot it was taken from, absent for advance.
+    `allocation`: sequence of the first slice of its allocation: neighbouring slices of one route share one (D8).
     `entry`: ordinal of the slice's fbo entry; for advance that of the issue, the collecting one is two further.
     `released_at`: when the lot's expiry plan is released by `amount`; absent for lots that never expire.
     """
 
     sequence: int
+    allocation: int
     lot: int | None = None
     amount: Decimal
     entry: int
@@ -168,6 +170,19 @@ class VoidedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     route: Route
     amount: Decimal
     released_at: Instant | None = None
+
+
+class AppliedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much of a payment, credit note or write-off belongs to one accrual; none for what exceeds all of them.
+
+    `authorized`: how much of a settlement had to be authorized first. `unrecognized`: how much recognition a credit
+    note undid.
+    """
+
+    accrual: int | None = None
+    amount: Decimal
+    authorized: Decimal = ZERO
+    unrecognized: Decimal = ZERO
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -283,13 +298,6 @@ class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
-class AppliedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How much of a payment or credit note belongs to one accrual; no accrual for what exceeds all of them."""
-
-    accrual: int | None = None
-    amount: Decimal
-
-
 class InvoicePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
     """Payment of invoiced usage was authorized (ledger §6.5)."""
 
@@ -363,8 +371,24 @@ class EarningsRecognized(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
+class RecognitionReversed(DomainEvent, frozen=True, kw_only=True):
+    """Revenue became accrued value again, newest recognition first (ledger §6.6)."""
+
+    NAME: ClassVar[str] = "credit_pool.recognition_reversed.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    amount: Decimal
+    booked_at: Instant
+    parts: tuple[RecognizedPart, ...]
+    transactions: tuple[Transaction, ...]
+
+
 class CreditVoided(DomainEvent, frozen=True, kw_only=True):
-    """Everything left of a grant was taken back (ledger §6.8). `refunded` is in fiat (decision 37)."""
+    """Everything left of a grant was taken back (ledger §6.8).
+
+    `refunded`: fiat that went back; `authorization_reduced`: fiat by which a standing authorization shrank
+    (decision 37).
+    """
 
     NAME: ClassVar[str] = "credit_pool.credit_voided.v1"
     currency: Currency
@@ -375,6 +399,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     parts: tuple[VoidedPart, ...]
     payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
     refunded: Decimal = ZERO
+    authorization_reduced: Decimal = ZERO
     transactions: tuple[Transaction, ...]
 
 
@@ -415,6 +440,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     InvoiceUsageCredited,
     ReceivableWrittenOff,
     EarningsRecognized,
+    RecognitionReversed,
     CreditVoided,
     GrantCancelled,
     SlicesSealed,
@@ -431,6 +457,7 @@ CreditPoolEvent = (
     | InvoiceUsageCredited
     | ReceivableWrittenOff
     | EarningsRecognized
+    | RecognitionReversed
     | CreditVoided
     | GrantCancelled
     | SlicesSealed

@@ -149,7 +149,10 @@ class Correct(Request, frozen=True, kw_only=True):
 
 
 class AccrueUsage(Request, frozen=True, kw_only=True):
-    """Acknowledge the invoiced part of usage or a fee, after credits (ledger §6.5). `booked_at`: the line's period end, or start when in advance."""
+    """Acknowledge the invoiced part of usage or a fee, after credits (ledger §6.5).
+
+    `booked_at`: the line's period end, or its start when it is billed in advance.
+    """
 
     charge: UUID | None
     run: UUID | None = None
@@ -190,6 +193,19 @@ class Recognize(Request, frozen=True, kw_only=True):
     accounting_date: Instant | None = None
 
 
+class ReverseRecognition(Request, frozen=True, kw_only=True):
+    """Turn revenue back into accrued value, newest recognition first (ledger §6.6).
+
+    `kind` and `charge` narrow it; absent means any.
+    """
+
+    kind: RecognitionKind | None = None
+    charge: UUID | None = None
+    amount: Decimal
+    booked_at: Instant
+    accounting_date: Instant | None = None
+
+
 class Void(Request, frozen=True, kw_only=True):
     """Take back everything left of a grant (ledger §6.8)."""
 
@@ -207,7 +223,10 @@ class CancelGrant(Request, frozen=True, kw_only=True):
 
 
 class Seal(Request, frozen=True, kw_only=True):
-    """Let slices leave the state: those of final charges that are recognised, and all booked before the horizon (decision 40)."""
+    """Let slices leave the state: those of final charges that are recognised, and all booked before the horizon.
+
+    `booked_before`: the end of the closed period, or now minus `correction_horizon` (decision 40).
+    """
 
     final_charges: tuple[UUID, ...] = ()
     booked_before: Instant | None = None

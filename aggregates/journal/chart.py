@@ -103,7 +103,7 @@ def route(
     tax_code: str | None = None,
     tax_behavior: TaxBehavior | None = None,
 ) -> Route:
-    """A normalised route (ledger §3): features sorted, empty strings absent, the cost basis currency only where one is."""
+    """A normalised route (ledger §3): features sorted, empty strings absent, no currency of an absent cost basis."""
     return Route(
         currency=currency,
         cost_basis=cost_basis,

@@ -36,6 +36,7 @@ class Template(StrEnum):
     BREAKAGE_PLAN = "customer.fbo.breakage.plan"
     BREAKAGE_RELEASE = "customer.fbo.breakage.release"
     BREAKAGE_REOPEN = "customer.fbo.breakage.reopen"
+    PAYMENT_REDUCE = "customer.receivable.payment.reduce"
     REFUND = "customer.receivable.refund"
     CREDIT_NOTE = "customer.receivable.credit_note"
     WRITE_OFF = "customer.receivable.write_off"
@@ -48,7 +49,7 @@ class Direction(StrEnum):
     CORRECTION = "correction"
 
 
-class EntryRef(msgspec.Struct, frozen=True, array_like=True):
+class EntryRef(msgspec.Struct, frozen=True, order=True, array_like=True):
     """Names an entry of the same pool: the version of the event that carries it and its ordinal in that event.
 
     Ordinals count the entries of all transactions of one event, from 0.

@@ -1,0 +1,64 @@
+"""The single entry to the credit pool: what can be decided about it. Pure functions from state and request to event.
+
+Every function takes the pool (`CreditPool.empty(currency)` before the first event) and a request, and returns the body
+of the event to record, or None where the specification says that nothing is booked. Refusals come first and are typed
+errors; nothing has happened then. One event is one posting group (ledger §4, §6, §11).
+
+::
+
+    grant  open_balance                          credit comes in              §6.1, §6.4
+    authorize_purchase  settle_purchase          payment of a purchase        §6.1
+    collect  open_advance                        credit is used               §6.2
+    allocations                                  what a charge stores of it   §6.3
+    correct  corrections                         value is given back          §6.7
+    accrue_usage  authorize_invoice  settle_invoice                           §6.5
+    credit_invoice  write_off  reinstate         invoiced value, taken back   decisions 22, 23
+    recognize  reverse_recognition               revenue                      §6.6
+    void  cancel                                 a grant is taken back        §6.8
+    seal                                         slices leave the state       §11
+"""
+
+from __future__ import annotations
+
+from aggregates.credits.advance import open_advance
+from aggregates.credits.allocation import Allocation, AllocationKind, allocations
+from aggregates.credits.collection import collect, select
+from aggregates.credits.correction import correct, corrections
+from aggregates.credits.invoicing import (
+    accrue_usage,
+    authorize_invoice,
+    credit_invoice,
+    reinstate,
+    settle_invoice,
+    write_off,
+)
+from aggregates.credits.purchases import authorize_purchase, grant, open_balance, settle_purchase
+from aggregates.credits.recognition import recognize, reverse_recognition
+from aggregates.credits.sealing import seal
+from aggregates.credits.voiding import cancel, void
+
+__all__ = [
+    "Allocation",
+    "AllocationKind",
+    "accrue_usage",
+    "allocations",
+    "authorize_invoice",
+    "authorize_purchase",
+    "cancel",
+    "collect",
+    "correct",
+    "corrections",
+    "credit_invoice",
+    "grant",
+    "open_advance",
+    "open_balance",
+    "recognize",
+    "reinstate",
+    "reverse_recognition",
+    "seal",
+    "select",
+    "settle_invoice",
+    "settle_purchase",
+    "void",
+    "write_off",
+]

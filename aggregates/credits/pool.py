@@ -1,0 +1,232 @@
+"""The pool as far as deciding needs it: lots, unsealed slices, purchases, accruals.
+
+State is for deciding only (ledger §11): balances by account, listings and history are views over postings. What
+leaves it: sealed slices, and lots that are empty and that no unsealed slice can return to. What must stay exact
+after something left: what a lot can spend at any booked time (`Lot.spendable`).
+
+A `CreditPool` is a value: nobody changes one that was handed out. `state` folds events into it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from aggregates.credits.events import PurchaseSettlement
+from aggregates.journal.chart import Route, Tax
+from aggregates.journal.postings import EntryRef
+from aggregates.values.decimals import ZERO
+from aggregates.values.money import Currency
+from aggregates.values.period import Instant
+
+NO_CHARGE = UUID(int=0)
+"""Stands for the charge of opening advance, which has none."""
+
+
+class Move(msgspec.Struct, frozen=True, array_like=True):
+    """A signed change of a lot's balance at a booked time; the lot's own expiry is never among them."""
+
+    at: Instant
+    amount: Decimal
+
+
+class Lot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Credit of one purchase on one route. `balance` is the sum of its moves; expiry entries are left out of both.
+
+    After expiry the entries of plan, releases and reopens bring the lot to zero at every booked time, because each
+    is booked at max(expires_at, the time of its cause) (ledger §6.9); so the open plan of an expiring lot is its
+    `balance`, and nothing about plans needs keeping.
+    """
+
+    sequence: int
+    source: UUID | None = None
+    route: Route
+    effective_at: Instant
+    expires_at: Instant | None = None
+    balance: Decimal = ZERO
+    moves: list[Move] = []
+
+    def spendable(self, as_of: Instant) -> Decimal:
+        """The minimum of the balance at `as_of` and at every later booked time (ledger §6.2, D1).
+
+        100 granted in January and spent on 10 February leave 0 on 1 February: the later debit is already booked.
+        """
+        least = balance = self.balance
+        for move in reversed(self.moves):
+            if move.at <= as_of:
+                break
+            balance -= move.amount
+            least = min(least, balance)
+        return max(least, ZERO)
+
+    def is_live(self, as_of: Instant) -> bool:
+        """Effective at or before that time, and expiring strictly after it."""
+        return self.effective_at <= as_of and (self.expires_at is None or self.expires_at > as_of)
+
+    def move(self, at: Instant, amount: Decimal) -> None:
+        """Add a change; only ever done to a lot nobody else holds."""
+        moves = self.moves
+        self.balance += amount
+        if not moves or moves[-1].at < at:
+            moves.append(Move(at, amount))
+            return
+        place = bisect_right(moves, at, key=_at)
+        if place and moves[place - 1].at == at:
+            moves[place - 1] = Move(at, moves[place - 1].amount + amount)
+        else:
+            moves.insert(place, Move(at, amount))
+
+
+def _at(move: Move) -> Instant:
+    return move.at
+
+
+class Recognition(msgspec.Struct, frozen=True, array_like=True):
+    """A part that became earnings: how much of it still is, when, and by which accrued entry."""
+
+    amount: Decimal
+    at: Instant
+    entry: EntryRef
+
+
+class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The part of an advance slice that a grant backfilled: its lot, what remains of it, and its attribution."""
+
+    lot: int
+    amount: Decimal
+    booked_at: Instant
+    entry: EntryRef
+    recognitions: tuple[Recognition, ...] = ()
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One selected (lot, amount) of a collection, as far as it is not given back; advance when it has no lot.
+
+    `allocation`: sequence of the first slice of its allocation. `entry`: its fbo entry, or the issue of the advance.
+    """
+
+    sequence: int
+    allocation: int
+    charge: UUID | None = None
+    run: UUID | None = None
+    lot: int | None = None
+    remaining: Decimal
+    booked_at: Instant
+    features: tuple[str, ...] = ()
+    tax: Tax = Tax()
+    entry: EntryRef
+    covers: tuple[Cover, ...] = ()
+    recognitions: tuple[Recognition, ...] = ()
+
+    @property
+    def uncovered(self) -> Decimal:
+        """Advance that no purchase has backfilled; zero for real credit."""
+        if self.lot is not None:
+            return ZERO
+        return self.remaining - sum((cover.amount for cover in self.covers), ZERO)
+
+
+class Realized(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The unsealed slices of one charge, and which of them are not recognised or not covered yet."""
+
+    slices: dict[int, Slice] = {}
+    unrecognized: set[int] = set()
+    uncovered: set[int] = set()
+
+
+class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Totals of a purchase: credit granted and voided, fiat authorized, settled and refunded.
+
+    `fiat_agreed`: the price of `credit_authorized`; `fiat_authorized`: what stands of it after reductions.
+    `lots`: those it issued and those corrections opened for it. `voided_by`: version of the event that voided first.
+    """
+
+    settlement: PurchaseSettlement | None = None
+    route: Route | None = None
+    lots: tuple[int, ...] = ()
+    granted: Decimal = ZERO
+    voided: Decimal = ZERO
+    voided_by: int | None = None
+    cancelled: bool = False
+    credit_authorized: Decimal = ZERO
+    fiat_agreed: Decimal = ZERO
+    fiat_authorized: Decimal = ZERO
+    fiat_settled: Decimal = ZERO
+    fiat_refunded: Decimal = ZERO
+    fiat_currency: Currency | None = None
+
+
+class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Invoiced value of one line: what was accrued, and how far it is paid, credited, written off, recognised."""
+
+    sequence: int
+    charge: UUID | None = None
+    run: UUID | None = None
+    line: UUID | None = None
+    route: Route
+    booked_at: Instant
+    amount: Decimal
+    authorized: Decimal = ZERO
+    settled: Decimal = ZERO
+    credited: Decimal = ZERO
+    written_off: Decimal = ZERO
+    recognitions: tuple[Recognition, ...] = ()
+
+    @property
+    def recognized(self) -> Decimal:
+        """How much of it is earnings."""
+        return sum((recognition.amount for recognition in self.recognitions), ZERO)
+
+    @property
+    def unrecognized(self) -> Decimal:
+        """How much of it is still accrued."""
+        return self.amount - self.credited - self.recognized
+
+    @property
+    def open(self) -> Decimal:
+        """How much of it is owed and not promised by any payment."""
+        return self.amount - self.credited - self.written_off - self.authorized
+
+
+class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A customer's credit in one currency. Never changed once it is handed out.
+
+    `charges`: unsealed slices by charge; `unrecognized` and `uncovered`: the charges that have any such slice.
+    """
+
+    currency: Currency
+    version: int = 0
+    lots: dict[int, Lot] = {}
+    charges: dict[UUID, Realized] = {}
+    unrecognized: set[UUID] = set()
+    uncovered: set[UUID] = set()
+    purchases: dict[UUID, Purchase] = {}
+    accruals: dict[int, Accrual] = {}
+    next_lot: int = 1
+    next_slice: int = 1
+    next_accrual: int = 1
+
+    @staticmethod
+    def empty(currency: Currency) -> CreditPool:
+        """A pool without events."""
+        return CreditPool(currency=currency)
+
+    def slices_of(self, charge: UUID | None) -> list[Slice]:
+        """The unsealed slices of a charge in the order they were collected."""
+        realized = self.charges.get(charge or NO_CHARGE)
+        return sorted(realized.slices.values(), key=_sequence) if realized else []
+
+    def remaining(self, charge: UUID, run: UUID | None = None) -> Decimal:
+        """What was collected for the charge (or one run of it) and not given back, as far as it is unsealed."""
+        return sum((s.remaining for s in self.slices_of(charge) if run in (None, s.run)), ZERO)
+
+    def purchase_of(self, lot: Lot) -> Purchase | None:
+        """The totals of the purchase a lot belongs to; None for an opening balance."""
+        return self.purchases.get(lot.source) if lot.source is not None else None
+
+
+def _sequence(item: Slice) -> int:
+    return item.sequence

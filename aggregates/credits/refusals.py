@@ -1,0 +1,75 @@
+"""Why the pool refuses: one class per rule, each with its stable code (ledger §6; decisions 27, 40; lifecycles §21)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from aggregates.values.errors import CommandRefused, Conflict
+
+
+@dataclass(eq=False)
+class AuthorizationExceedsAccrued(CommandRefused):
+    """More was to be authorized than is accrued and not yet authorized (ledger §6.5)."""
+
+    code: ClassVar[str] = "authorization_exceeds_accrued"
+    text: ClassVar[str] = "cannot authorize {asked}: {open} of charge {charge_id} is accrued and not yet authorized"
+    asked: object = None
+    open: object = None
+    charge_id: object = None
+
+
+@dataclass(eq=False)
+class CreditExceedsAccrued(CommandRefused):
+    """More was to be credited or written off than is left of what was invoiced (decisions 22, 23)."""
+
+    code: ClassVar[str] = "credit_exceeds_accrued"
+    text: ClassVar[str] = "cannot take back {asked}: only {left} of what was invoiced for charge {charge_id} is left"
+    asked: object = None
+    left: object = None
+    charge_id: object = None
+
+
+@dataclass(eq=False)
+class PaymentAlreadyAuthorized(Conflict):
+    """The payment of the purchase is authorized already (lifecycles §13)."""
+
+    code: ClassVar[str] = "payment_already_authorized"
+    text: ClassVar[str] = "payment of purchase {purchase} is already authorized"
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class PaymentAlreadySettled(Conflict):
+    """The payment of the purchase is settled already (lifecycles §13)."""
+
+    code: ClassVar[str] = "payment_already_settled"
+    text: ClassVar[str] = "payment of purchase {purchase} is already settled"
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class CannotSettleNotAuthorizedPayment(CommandRefused):
+    """A payment is authorized before it is settled (lifecycles §13)."""
+
+    code: ClassVar[str] = "cannot_settle_not_authorized_payment"
+    text: ClassVar[str] = "payment of purchase {purchase} has not been authorized"
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class CreditAlreadyGranted(Conflict):
+    """The purchase has issued its credit, or was cancelled; it cannot issue credit again."""
+
+    code: ClassVar[str] = "credit_already_granted"
+    text: ClassVar[str] = "purchase {purchase} has already granted its credit or was cancelled"
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class GrantAlreadyEffective(Conflict):
+    """A grant that is effective or in use is voided, not cancelled (ledger §6.8)."""
+
+    code: ClassVar[str] = "grant_already_effective"
+    text: ClassVar[str] = "purchase {purchase} is effective or in use; void it instead"
+    purchase: object = None

@@ -1,0 +1,432 @@
+"""How events change the pool: `evolve` for one, `fold` for many. Nothing here refuses, nothing computes policy.
+
+`evolve` copies only what the event touches, so deciding stays cheap however many slices are unsealed. `fold` takes
+one private copy and applies event after event to it: the same meaning, and what loading uses (ledger §11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import TypeVar, assert_never
+from uuid import UUID
+
+import msgspec
+
+from aggregates.credits import events as e
+from aggregates.credits.pool import (
+    NO_CHARGE,
+    Accrual,
+    Cover,
+    CreditPool,
+    Lot,
+    Move,
+    Purchase,
+    Realized,
+    Recognition,
+    Slice,
+)
+from aggregates.event import Recorded
+from aggregates.journal.postings import EntryRef
+from aggregates.values.decimals import ZERO, exact
+from aggregates.values.period import Instant
+
+__all__ = ["CreditPool", "evolve", "fold"]
+
+K = TypeVar("K")
+
+_replace = msgspec.structs.replace
+
+
+@exact
+def evolve(state: CreditPool | None, record: Recorded[e.CreditPoolEvent]) -> CreditPool:
+    """The pool after one more event; the pool before it is not touched."""
+    hand = _Hand(state if state is not None else CreditPool.empty(record.body.currency))
+    hand.apply(record)
+    return hand.pool
+
+
+@exact
+def fold(state: CreditPool | None, records: Iterable[Recorded[e.CreditPoolEvent]]) -> CreditPool | None:
+    """The pool after all these events, oldest first. Equal to repeated `evolve`, and much quicker."""
+    hand = _Hand(state) if state is not None else None
+    for record in records:
+        if hand is None:
+            hand = _Hand(CreditPool.empty(record.body.currency))
+        hand.apply(record)
+    return hand.pool if hand else None
+
+
+class _Hand:
+    """A pool being changed: a copy of its tables, and of every lot and charge the first time it is touched."""
+
+    def __init__(self, pool: CreditPool) -> None:
+        self.pool = CreditPool(
+            currency=pool.currency,
+            version=pool.version,
+            lots=pool.lots.copy(),
+            charges=pool.charges.copy(),
+            unrecognized=pool.unrecognized.copy(),
+            uncovered=pool.uncovered.copy(),
+            purchases=pool.purchases.copy(),
+            accruals=pool.accruals.copy(),
+            next_lot=pool.next_lot,
+            next_slice=pool.next_slice,
+            next_accrual=pool.next_accrual,
+        )
+        self.own_lots: set[int] = set()
+        self.own_charges: set[UUID] = set()
+
+    def apply(self, record: Recorded[e.CreditPoolEvent]) -> None:  # noqa: C901, PLR0912 - one line per event
+        self.pool.version = version = record.version
+        match record.body:
+            case e.CreditCollected() as body:
+                self._collected(body, version)
+            case e.CreditGranted() as body:
+                self._granted(body, version)
+            case e.CreditReturned() as body:
+                self._returned(body)
+            case e.EarningsRecognized() as body:
+                self._recognized(body, version)
+            case e.RecognitionReversed() as body:
+                self._unrecognized(body)
+            case e.PurchasePaymentAuthorized() as body:
+                self._purchase_authorized(body)
+            case e.PurchasePaymentSettled() as body:
+                self._purchase_settled(body)
+            case e.InvoiceUsageAccrued() as body:
+                self._accrued(body)
+            case e.InvoicePaymentAuthorized() as body:
+                for part in body.parts:
+                    self._on_accrual(part.accrual, authorized=part.amount)
+            case e.InvoicePaymentSettled() as body:
+                for part in body.parts:
+                    self._on_accrual(part.accrual, settled=part.amount, authorized=part.authorized)
+            case e.InvoiceUsageCredited() as body:
+                for part in body.parts:
+                    self._on_accrual(part.accrual, credited=part.amount)
+                    self._unrecognize_accrual(part.accrual, part.unrecognized)
+            case e.ReceivableWrittenOff() as body:
+                for part in body.parts:
+                    self._on_accrual(part.accrual, written_off=part.amount)
+            case e.CreditVoided() as body:
+                self._voided(body, version)
+            case e.GrantCancelled() as body:
+                self._cancelled(body)
+            case e.SlicesSealed() as body:
+                self._sealed(body)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    # ── what may be changed ──────────────────────────────────────────────────────────────────────────────────
+
+    def lot(self, sequence: int) -> Lot:
+        lot = self.pool.lots[sequence]
+        if sequence not in self.own_lots:
+            lot = self.pool.lots[sequence] = _replace(lot, moves=lot.moves.copy())
+            self.own_lots.add(sequence)
+        return lot
+
+    def charge(self, charge: UUID | None) -> Realized:
+        key = charge or NO_CHARGE
+        held = self.pool.charges.get(key)
+        if held is None:
+            held = self.pool.charges[key] = Realized(slices={}, unrecognized=set(), uncovered=set())
+        elif key not in self.own_charges:
+            held = self.pool.charges[key] = Realized(
+                slices=held.slices.copy(), unrecognized=held.unrecognized.copy(), uncovered=held.uncovered.copy()
+            )
+        self.own_charges.add(key)
+        return held
+
+    def put(self, item: Slice) -> None:
+        """Keep a slice, and the marks of what is still to be recognised or covered of it."""
+        key = item.charge or NO_CHARGE
+        held = self.charge(key)
+        held.slices[item.sequence] = item
+        _mark(held.unrecognized, item.sequence, present=self._recognizable(item))
+        _mark(held.uncovered, item.sequence, present=item.lot is None and item.uncovered > 0)
+        _mark(self.pool.unrecognized, key, present=bool(held.unrecognized))
+        _mark(self.pool.uncovered, key, present=bool(held.uncovered))
+
+    def _recognizable(self, item: Slice) -> bool:
+        if item.lot is not None:
+            lot = self.pool.lots[item.lot]
+            return lot.route.cost_basis is not None and item.remaining > _total(item.recognitions)
+        return any(cover.amount > _total(cover.recognitions) for cover in item.covers)
+
+    def purchase(self, purchase: UUID) -> Purchase:
+        return self.pool.purchases.get(purchase) or Purchase()
+
+    # ── one method per event ─────────────────────────────────────────────────────────────────────────────────
+
+    def _granted(self, body: e.CreditGranted, version: int) -> None:
+        lot = Lot(
+            sequence=body.lot,
+            source=body.purchase,
+            route=body.route,
+            effective_at=body.effective_at,
+            expires_at=body.expires_at,
+            moves=[],
+        )
+        self._open(lot)
+        issued = body.amount
+        for part in body.backfill:
+            if not part.through_balance:
+                issued -= part.amount
+        if issued:
+            lot.move(body.effective_at, issued)
+        for part in body.backfill:
+            if part.through_balance:
+                lot.move(part.booked_at, -part.amount)
+            held = self.charge(part.charge).slices[part.slice]
+            cover = Cover(
+                lot=body.lot,
+                amount=part.amount,
+                booked_at=part.booked_at,
+                entry=EntryRef(version, part.entry),
+            )
+            self.put(_replace(held, covers=(*held.covers, cover)))
+        if body.purchase is not None:
+            known = self.purchase(body.purchase)
+            self.pool.purchases[body.purchase] = _replace(
+                known,
+                settlement=body.settlement,
+                route=body.route,
+                lots=(*known.lots, body.lot),
+                granted=known.granted + body.amount,
+            )
+
+    def _open(self, lot: Lot) -> None:
+        self.pool.lots[lot.sequence] = lot
+        self.own_lots.add(lot.sequence)
+        self.pool.next_lot = max(self.pool.next_lot, lot.sequence + 1)
+
+    def _collected(self, body: e.CreditCollected, version: int) -> None:
+        for taken in body.slices:
+            sequence = taken.sequence
+            if taken.lot is not None:
+                self.lot(taken.lot).move(body.booked_at, -taken.amount)
+            self.put(
+                Slice(
+                    sequence=sequence,
+                    allocation=taken.allocation,
+                    charge=body.charge,
+                    run=body.run,
+                    lot=taken.lot,
+                    remaining=taken.amount,
+                    booked_at=body.booked_at,
+                    features=body.features if taken.lot is None else (),
+                    tax=body.tax,
+                    entry=EntryRef(version, taken.entry),
+                )
+            )
+            self.pool.next_slice = max(self.pool.next_slice, sequence + 1)
+
+    def _returned(self, body: e.CreditReturned) -> None:
+        for restored in body.restored_lots:
+            lot = Lot(
+                sequence=restored.sequence,
+                source=restored.source,
+                route=restored.route,
+                effective_at=restored.effective_at,
+                expires_at=restored.expires_at,
+                moves=[],
+            )
+            self._open(lot)
+            if restored.source is not None:
+                known = self.purchase(restored.source)
+                self.pool.purchases[restored.source] = _replace(known, lots=(*known.lots, restored.sequence))
+        for part in body.parts:
+            if part.lot is not None and part.lot_at is not None:
+                self.lot(part.lot).move(part.lot_at, part.amount)
+            held = self.charge(body.charge).slices.get(part.slice)
+            if held is not None:  # a sealed slice was read back from the stream
+                self.put(without(held, part.amount, part.backfill, recognized=part.recognized))
+
+    def _recognized(self, body: e.EarningsRecognized, version: int) -> None:
+        for part in body.parts:
+            recognition = Recognition(part.amount, body.booked_at, EntryRef(version, part.entry))
+            if part.accrual is not None:
+                accrual = self.pool.accruals[part.accrual]
+                self.pool.accruals[part.accrual] = _replace(accrual, recognitions=(*accrual.recognitions, recognition))
+            elif part.slice is not None:
+                held = self.charge(part.charge).slices[part.slice]
+                self.put(_with_recognition(held, part.backfill, recognition))
+
+    def _unrecognized(self, body: e.RecognitionReversed) -> None:
+        for part in body.parts:
+            if part.accrual is not None:
+                self._unrecognize_accrual(part.accrual, part.amount)
+            elif part.slice is not None:
+                held = self.charge(part.charge).slices[part.slice]
+                self.put(_without_recognition(held, part.backfill, part.amount))
+
+    def _purchase_authorized(self, body: e.PurchasePaymentAuthorized) -> None:
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(
+            known,
+            credit_authorized=known.credit_authorized + body.credit_amount,
+            fiat_agreed=known.fiat_agreed + body.fiat_amount,
+            fiat_authorized=known.fiat_authorized + body.fiat_amount,
+            fiat_currency=body.fiat_currency,
+        )
+
+    def _purchase_settled(self, body: e.PurchasePaymentSettled) -> None:
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(known, fiat_settled=known.fiat_settled + body.fiat_amount)
+
+    def _accrued(self, body: e.InvoiceUsageAccrued) -> None:
+        self.pool.accruals[body.accrual] = Accrual(
+            sequence=body.accrual,
+            charge=body.charge,
+            run=body.run,
+            line=body.line,
+            route=body.route,
+            booked_at=body.booked_at,
+            amount=body.amount,
+        )
+        self.pool.next_accrual = max(self.pool.next_accrual, body.accrual + 1)
+
+    def _on_accrual(self, sequence: int | None, **added: Decimal) -> None:
+        if sequence is not None:
+            accrual = self.pool.accruals[sequence]
+            sums = {name: getattr(accrual, name) + amount for name, amount in added.items()}
+            self.pool.accruals[sequence] = _replace(accrual, **sums)
+
+    def _unrecognize_accrual(self, sequence: int | None, amount: Decimal) -> None:
+        if sequence is not None and amount:
+            accrual = self.pool.accruals[sequence]
+            self.pool.accruals[sequence] = _replace(accrual, recognitions=_shorter(accrual.recognitions, amount))
+
+    def _voided(self, body: e.CreditVoided, version: int) -> None:
+        for part in body.parts:
+            self.lot(part.lot).move(body.booked_at, -part.amount)
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(
+            known,
+            voided=known.voided + body.amount,
+            voided_by=known.voided_by or version,
+            fiat_refunded=known.fiat_refunded + body.refunded,
+            fiat_authorized=known.fiat_authorized - body.authorization_reduced,
+        )
+
+    def _cancelled(self, body: e.GrantCancelled) -> None:
+        if body.lot is not None:
+            lot = self.lot(body.lot)
+            lot.move(lot.effective_at, -body.amount)
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(known, cancelled=True, voided=known.voided + body.amount)
+
+    # ── sealing ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _sealed(self, body: e.SlicesSealed) -> None:
+        """Drop the slices, the charges left without any, the lots nothing can happen to, and what moves they needed."""
+        gone = set(body.slices)
+        for key in list(self.pool.charges):
+            if gone.isdisjoint(self.pool.charges[key].slices):
+                continue
+            held = self.charge(key)
+            for sequence in gone.intersection(held.slices):
+                del held.slices[sequence]
+            held.unrecognized -= gone
+            held.uncovered -= gone
+            _mark(self.pool.unrecognized, key, present=bool(held.unrecognized))
+            _mark(self.pool.uncovered, key, present=bool(held.uncovered))
+            if not held.slices:
+                del self.pool.charges[key]
+        earliest = self._earliest_returns()
+        for sequence, lot in list(self.pool.lots.items()):
+            if sequence not in earliest and not lot.balance:
+                del self.pool.lots[sequence]
+            else:
+                self.lot(sequence).moves = compressed(lot.moves, earliest.get(sequence))
+
+    def _earliest_returns(self) -> dict[int, Instant]:
+        """Per lot, the earliest booked time at which a correction may still give credit back to it."""
+        earliest: dict[int, Instant] = {}
+        for held in self.pool.charges.values():
+            for item in held.slices.values():
+                for sequence in [item.lot] if item.lot is not None else [cover.lot for cover in item.covers]:
+                    at = earliest.get(sequence)
+                    earliest[sequence] = item.booked_at if at is None else min(at, item.booked_at)
+        return earliest
+
+
+def compressed(moves: list[Move], until: Instant | None) -> list[Move]:
+    """Fewer moves that leave `Lot.spendable` the same at every time, given that credit comes back at `until` or later.
+
+    Before `until` only debits can still be added, so what matters of a falling stretch is its end: a debit that
+    directly follows another move may as well be booked with it. +100 in January, -10 on 1 and -20 on 2 February
+    become +70 in January: no credit of the three could ever be spent before February and not after.
+    """
+    kept: list[Move] = []
+    for move in moves:
+        if kept and move.amount <= 0 and (until is None or move.at < until):
+            kept[-1] = Move(kept[-1].at, kept[-1].amount + move.amount)
+        else:
+            kept.append(move)
+    return kept
+
+
+# ── slices, changed ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def without(item: Slice, amount: Decimal, backfill: int | None, *, recognized: bool) -> Slice:
+    """The slice after a part of it was given back: from its newest recognition, or from what is not recognised."""
+    if recognized:
+        item = _without_recognition(item, backfill, amount)
+    covers = item.covers
+    if backfill is not None:
+        covers = tuple(
+            _replace(cover, amount=cover.amount - amount) if cover.lot == backfill else cover for cover in covers
+        )
+        covers = tuple(cover for cover in covers if cover.amount)
+    return _replace(item, remaining=item.remaining - amount, covers=covers)
+
+
+def _with_recognition(item: Slice, backfill: int | None, recognition: Recognition) -> Slice:
+    if backfill is None:
+        return _replace(item, recognitions=(*item.recognitions, recognition))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, recognitions=(*cover.recognitions, recognition)) if cover.lot == backfill else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def _without_recognition(item: Slice, backfill: int | None, amount: Decimal) -> Slice:
+    if backfill is None:
+        return _replace(item, recognitions=_shorter(item.recognitions, amount))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, recognitions=_shorter(cover.recognitions, amount)) if cover.lot == backfill else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def _shorter(recognitions: tuple[Recognition, ...], amount: Decimal) -> tuple[Recognition, ...]:
+    """Without that much of the newest recognitions."""
+    left = list(recognitions)
+    while amount and left:
+        newest = left.pop()
+        taken = min(newest.amount, amount)
+        amount -= taken
+        if newest.amount > taken:
+            left.append(Recognition(newest.amount - taken, newest.at, newest.entry))
+    return tuple(left)
+
+
+def _total(recognitions: tuple[Recognition, ...]) -> Decimal:
+    return sum((recognition.amount for recognition in recognitions), ZERO)
+
+
+def _mark(marks: set[K], key: K, *, present: bool) -> None:
+    if present:
+        marks.add(key)
+    else:
+        marks.discard(key)
