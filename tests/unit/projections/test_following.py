@@ -44,7 +44,7 @@ def test_a_row_comes_out_as_it_went_in_whatever_its_columns_hold(tables: Tables)
     (row,) = totals(tables)
     assert isinstance(row, Total)
     assert row.total == Decimal("-999999999999999999999.900000000000000007")
-    assert (row.timeser, row.times, row.is_negative) == ("a", 2, True)
+    assert (row.counter, row.times, row.is_negative) == ("a", 2, True)
     assert row.amounts == ["0.1", "-1000000000000000000000.000000000000000007"]
     assert row.lines == '{"of":["0.1","-1000000000000000000000.000000000000000007"]}'
     assert row.since == row.last
@@ -71,11 +71,11 @@ def test_a_row_that_goes_away_is_gone_and_may_come_back(tables: Tables) -> None:
 
     log.save(Cleared(counter="a"))
     follower.catch_up()
-    assert [row.timeser for row in totals(tables)] == ["b"]
+    assert [row.counter for row in totals(tables)] == ["b"]
 
     log.save(added("a", "7"))
     follower.catch_up()
-    assert [(row.timeser, row.total) for row in totals(tables)] == [("a", Decimal(7)), ("b", Decimal(1))]
+    assert [(row.counter, row.total) for row in totals(tables)] == [("a", Decimal(7)), ("b", Decimal(1))]
 
 
 @pytest.mark.parametrize("page", [1, 2, 7, 1000])
@@ -85,7 +85,7 @@ def test_the_size_of_pages_makes_no_difference(tables: Tables, page: int) -> Non
 
     Follower(log.store, tables, VIEWS, decode=decode, page=page).catch_up()
 
-    assert [(row.timeser, row.times, row.total) for row in totals(tables)] == [
+    assert [(row.counter, row.times, row.total) for row in totals(tables)] == [
         ("all", 30, Decimal(-30)),
         ("c0", 1, Decimal("25.25")),
         ("c1", 4, Decimal("75.00")),
@@ -164,7 +164,7 @@ def test_a_page_that_fails_leaves_rows_and_position_as_they_were(tables: Tables)
         Follower(log.store, tables, VIEWS, decode=failing).catch_up()
 
     assert tables.generations() == before
-    assert [(row.timeser, row.times) for row in totals(tables)] == [("a", 1)]
+    assert [(row.counter, row.times) for row in totals(tables)] == [("a", 1)]
 
 
 def test_views_catch_up_one_by_one_where_only_one_is_asked_for(tables: Tables) -> None:
@@ -259,8 +259,8 @@ def test_conditions_mean_the_same_everywhere(tables: Tables, where: list[Where],
         found = reader.select(TOTALS, where)
         backwards = reader.select(TOTALS, where, order=("counter",), descending=True, limit=2)
 
-    assert [row.timeser for row in found] == expected
-    assert [row.timeser for row in backwards] == expected[::-1][:2]
+    assert [row.counter for row in found] == expected
+    assert [row.counter for row in backwards] == expected[::-1][:2]
 
 
 def test_the_last_row_not_above_a_bound_is_found_for_each_prefix(tables: Tables) -> None:
@@ -273,7 +273,7 @@ def test_the_last_row_not_above_a_bound_is_found_for_each_prefix(tables: Tables)
         bound = everything[len(everything) // 2].position
         found = reader.floors(LINES, [{"counter": "c0"}, {"counter": "all"}, {"counter": "x"}], "position", bound)
 
-    assert [(row.timeser, row.position) for row in found] == [
-        (name, max(row.position for row in everything if row.timeser == name and row.position <= bound))
+    assert [(row.counter, row.position) for row in found] == [
+        (name, max(row.position for row in everything if row.counter == name and row.position <= bound))
         for name in ("c0", "all")
     ]

@@ -153,7 +153,7 @@ def test_an_end_in_the_middle_changes_nothing_that_is_read(
     assert totals(tables) == before
     log.save(added("all", "-1"))
     follower.catch_up()
-    assert next(row.total for row in totals(tables) if row.timeser == "all") == Decimal(-31)
+    assert next(row.total for row in totals(tables) if row.counter == "all") == Decimal(-31)
 
     follower.rebuild()
 
