@@ -6,16 +6,25 @@ int or a `Decimal`, never as a float; times carry a zone.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+from uuid import UUID
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from aggregates.catalogue import MAX_DECIMALS, Aggregation
+from aggregates.charges.events import CreditRefund
+from aggregates.charges.intent import ManagedBy, SettlementMode
+from aggregates.journal.chart import TaxBehavior
 from aggregates.policies import UsageCreditCut
+from aggregates.rating.prices import Discounts, UnitConfig
+from aggregates.rating.validation import validate_terms
+from aggregates.values.errors import Finding, Findings
 from aggregates.values.money import FIAT, MAX_PRECISION
-from ledger.validation import DurationText, Input
+from ledger.prices import read, read_price
+from ledger.validation import DurationText, ExactNumber, Input, Moment, refuse_with
 
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 """A key of the caller's choice: not empty, no control characters, at most 200 characters."""
@@ -85,3 +94,139 @@ class DefineCurrency(Input):
         if self.code in FIAT:
             raise PydanticCustomError("fiat_code", "{code} is an ISO 4217 currency already", {"code": self.code})
         return self
+
+
+# ── credits and charges ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _price(value: Any) -> Any:
+    """A price that can be rated, or everything that is wrong with it (rating §13.1)."""
+    price, findings = read_price(value)
+    if price is not None:
+        own = Findings()
+        validate_terms(own, price)
+        # The validator's paths begin with "price", which is the name of this field.
+        findings = tuple(Finding(f.path.removeprefix("price").lstrip("."), f.code, f.message) for f in own.items)
+    if findings:
+        raise refuse_with(findings)
+    return price
+
+
+def _struct(into: type[Any]) -> Callable[[Any], Any]:
+    def convert(value: Any) -> Any:
+        if value is None or isinstance(value, into):
+            return value
+        converted, findings = read(value, into)
+        if findings:
+            raise refuse_with(findings)
+        return converted
+
+    return convert
+
+
+PriceInput = Annotated[Any, BeforeValidator(_price)]
+DiscountsInput = Annotated[Discounts | None, BeforeValidator(_struct(Discounts))]
+UnitConfigInput = Annotated[UnitConfig | None, BeforeValidator(_struct(UnitConfig))]
+
+
+class BoundsInput(Input):
+    """A half-open period: `from_` inclusive, `to` exclusive."""
+
+    from_: Moment
+    to: Moment
+
+
+class UsageTermsInput(Input):
+    """The mutable part of a usage-based charge (lifecycles §2.3)."""
+
+    price: PriceInput
+    service_period: BoundsInput
+    full_service_period: BoundsInput | None = None
+    billing_period: BoundsInput | None = None
+    invoice_at: Moment | None = None
+    name: Text
+    description: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    discounts: DiscountsInput = None
+    unit_config: UnitConfigInput = None
+
+
+class CreateUsageCharge(UsageTermsInput):
+    """Charge a customer for usage of a metered feature."""
+
+    customer: Key
+    feature: Key
+    currency: Key
+    settlement_mode: SettlementMode = SettlementMode.CREDIT_ONLY
+    managed_by: ManagedBy = ManagedBy.SUBSCRIPTION
+    unique_reference_id: Key | None = None
+    tax_code: Key | None = None
+    tax_behavior: TaxBehavior | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class CreatePurchase(Input):
+    """Give or sell credit to a customer (lifecycles §2.3, §11)."""
+
+    customer: Key
+    currency: Key
+    amount: ExactNumber
+    settlement: Literal["promotional", "external"] = "promotional"
+    cost_basis: ExactNumber | None = None
+    fiat_currency: Key = "USD"
+    initial_status: Literal["created", "authorized", "settled"] | None = None
+    name: Text = "Credit"
+    effective_at: Moment | None = None
+    expires_at: Moment | None = None
+    priority: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    features: tuple[Key, ...] | None = None
+    key: Key | None = None
+    description: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _amount_above_zero(self) -> CreatePurchase:
+        if self.amount <= 0:
+            raise PydanticCustomError("amount_not_positive", "the amount of credit must be above zero")
+        return self
+
+
+class AdvanceCharges(Input):
+    """Advance everything of a customer that is due, or one charge."""
+
+    customer: Key
+    charge: UUID | None = None
+
+
+class MovePeriodEndInput(Input):
+    """Extend or shrink a charge's periods (lifecycles §16.2)."""
+
+    charge: UUID
+    service_period_to: Moment
+    full_service_period_to: Moment | None = None
+    billing_period_to: Moment | None = None
+    invoice_at: Moment | None = None
+    intent_version: int | None = None
+
+
+class SetOverrideInput(Input):
+    """Replace parts of the effective terms for the whole period (lifecycles §16.1)."""
+
+    charge: UUID
+    price: PriceInput | None = None
+    service_period: BoundsInput | None = None
+    full_service_period: BoundsInput | None = None
+    billing_period: BoundsInput | None = None
+    invoice_at: Moment | None = None
+    name: Text | None = None
+    discounts: DiscountsInput = None
+    unit_config: UnitConfigInput = None
+    intent_version: int | None = None
+
+
+class DeleteInput(Input):
+    """Delete a charge."""
+
+    charge: UUID
+    credit_refund: CreditRefund = CreditRefund.CORRECT
+    intent_version: int | None = None

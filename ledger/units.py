@@ -67,11 +67,13 @@ class Work:
 
     def load(self, *streams: Stream) -> None:
         """Put streams in hand; those already there stay as they are."""
-        for stream in streams:
-            if stream.id not in self.loaded:
-                entry = self._repository.load(stream)
-                self.loaded[stream.id] = entry
-                self.draft.hold(stream, entry.version, entry.state)
+        missing = {stream.id: stream for stream in streams if not self.draft.holds(stream.id)}
+        if not missing:
+            return
+        wanted = list(missing.values())
+        for stream, entry in zip(wanted, self._repository.load_all(wanted), strict=True):
+            self.loaded[stream.id] = entry
+            self.draft.hold(stream, entry.version, entry.state)
 
     def state(self, stream: Stream) -> Any:
         """The state of a stream, loaded when it is not in hand yet; None when it has no event."""

@@ -126,8 +126,15 @@ def refuse_with(findings: tuple[Finding, ...]) -> PydanticCustomError:
 
 def fingerprint(name: str, content: object) -> str:
     """SHA-256 of a command's content: the same content sent again has the same fingerprint, whoever sends it."""
-    data = content.model_dump_json() if isinstance(content, BaseModel) else msgspec.json.encode(content).decode()
-    return hashlib.sha256(f"{name}\n{data}".encode()).hexdigest()
+    data = msgspec.json.encode(content, enc_hook=_fields, order="deterministic")
+    return hashlib.sha256(name.encode() + b"\n" + data).hexdigest()
+
+
+def _fields(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return dict(value)
+    msg = f"{type(value).__name__} cannot be part of a command"
+    raise TypeError(msg)
 
 
 def command_id(given: UUID | str | None, namespace: str, mint: Callable[[], UUID]) -> UUID:

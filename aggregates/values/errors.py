@@ -15,7 +15,7 @@
     │    └─ Conflict                    somebody else holds what is asked for
     │         ├─ ReferenceInUse  NothingToVoid  StalePatch  LineAlreadyLinked
     │         └─ ConflictingRetry        the same command id with another content (exit 5)
-    ├─ NotFound                       an id that names nothing                   (exit 4)
+    ├─ NotFound                       an id, key or place that names nothing     (exit 4)
     ├─ ConcurrentChange               somebody else appended first; safe to retry (exit 6)
     ├─ Unavailable                    a store or port did not answer; safe to retry (exit 7)
     └─ HistoryBroken                  stored history contradicts itself; only ever reported (exit 1)
@@ -265,6 +265,17 @@ class PostingRefused(CommandRefused):
 
 
 @dataclass(eq=False)
+class AdvanceRefused(CommandRefused):
+    """Advancing one named charge was refused; the refusal is recorded on the charge (decision 25)."""
+
+    code: ClassVar[str] = "advance_refused"
+    text: ClassVar[str] = "charge {charge_id} could not be advanced: {reason} ({reason_code})"
+    charge_id: object = None
+    reason_code: str = ""
+    reason: str = ""
+
+
+@dataclass(eq=False)
 class OpenItems(CommandRefused):
     """A customer cannot be deleted while something is open (decision 33)."""
 
@@ -417,6 +428,15 @@ class CurrencyNotFound(NotFound):
 
     code: ClassVar[str] = "currency_not_found"
     kind: ClassVar[str] = "currency"
+
+
+@dataclass(eq=False)
+class LedgerMissing(NotFound):
+    """No ledger at that place; `ledger init` makes one."""
+
+    code: ClassVar[str] = "ledger_not_found"
+    kind: ClassVar[str] = "ledger"
+    text: ClassVar[str] = "no {kind} at {key}; make one with `ledger init`"
 
 
 @dataclass(eq=False)

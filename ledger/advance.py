@@ -1,0 +1,96 @@
+"""Advancing: what the clock makes of a customer's charges, all in one draft (lifecycles §15, decision 25).
+
+Every charge that is due walks as far as it can. One that refuses takes back what it had decided, contributes only the
+record of its failure, and does not hold up the others; a store or port that fails saves nothing at all.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import msgspec
+
+from aggregates.charges import decisions as deciding
+from aggregates.charges import state as charge_state
+from aggregates.charges.facts import Facts
+from aggregates.charges.intent import ChargeType
+from aggregates.charges.state import Charge
+from aggregates.values.errors import ChargeNotFound, ConcurrentChange, HistoryBroken, LedgerError, Unavailable
+from ledger.context import Context
+from ledger.facts import FactFinder
+from ledger.store.store import ChargeIndexRow, Reservation
+from ledger.units import Work
+
+OUTAGES = (Unavailable, ConcurrentChange, HistoryBroken)
+"""A store or port that failed, or a broken history, is no refusal of the domain: nothing is saved then."""
+
+
+class FailedAdvance(msgspec.Struct, frozen=True):
+    """A charge that refused to advance, and why."""
+
+    charge: UUID
+    code: str
+    message: str
+
+
+class AdvancedIds(msgspec.Struct, frozen=True):
+    """What the receipt of an advance keeps: which charges moved, and which refused."""
+
+    moved: tuple[UUID, ...] = ()
+    failed: tuple[FailedAdvance, ...] = ()
+
+
+class Advancer:
+    """Advances charges within one unit of work."""
+
+    def __init__(self, context: Context, facts: FactFinder) -> None:
+        self._context = context
+        self._facts = facts
+
+    def customer(self, work: Work, customer: str, named: UUID | None = None) -> AdvancedIds:
+        """Advance everything of a customer that is due, or the named charge, flat fees first, each by creation."""
+        ids = [named] if named is not None else self._due(work, customer)
+        if not ids:
+            return AdvancedIds()
+        facts = self._facts.of_customer(work, customer)
+        work.load(*(charge_state.stream(charge_id, customer) for charge_id in ids))
+        moved: list[UUID] = []
+        failed: list[FailedAdvance] = []
+        for charge_id in ids:
+            savepoint = work.draft.savepoint()
+            try:
+                if self.charge(work, charge_id, facts):
+                    moved.append(charge_id)
+            except OUTAGES:
+                raise
+            except LedgerError as refusal:
+                work.draft.rollback(savepoint)
+                deciding.note_failure(work.draft, charge_id, refusal)
+                failed.append(FailedAdvance(charge_id, refusal.code, str(refusal)))
+        index(work)
+        return AdvancedIds(tuple(moved), tuple(failed))
+
+    def charge(self, work: Work, charge_id: UUID, facts: Facts) -> bool:
+        """Find what one charge needs to know, and let it walk; whether it moved. Raises what it refuses."""
+        charge: Charge | None = work.draft.state(charge_id)
+        if charge is None:
+            raise ChargeNotFound(charge_id)
+        work.load(*deciding.streams_needed(charge))
+        return deciding.advance(work.draft, charge_id, self._facts.of_charge(work, charge, facts))
+
+    def _due(self, work: Work, customer: str) -> list[UUID]:
+        rows = self._context.repository.store.charges_of(self._context.namespace, customer, work.now)
+        return [row.charge for row in sorted(rows, key=_order)]
+
+
+def _order(row: ChargeIndexRow) -> tuple[bool, int]:
+    return row.charge_type != ChargeType.FLAT_FEE.value, row.ordinal
+
+
+def index(work: Work) -> None:
+    """Note the rows of the inline tables for every charge that gained events (decision 8)."""
+    for record in work.draft.records:
+        charge = work.draft.state(record.stream)
+        if isinstance(charge, Charge):
+            work.charge_index[charge.id] = ChargeIndexRow(*deciding.index_row(charge), ordinal=0)
+            work.reservations += (Reservation(*held) for held in deciding.reservations(charge, record.body))

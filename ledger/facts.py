@@ -1,0 +1,97 @@
+"""Facts: what a decision about charges needs to know of the outside, asked for before it decides (lifecycles §19.4).
+
+Profile, policies and catalogue are read as part of the decision, so that they are checked by version when it is saved;
+metered quantities come from the meter port, and the answer goes into the decision's events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+import msgspec
+
+from aggregates.charges import decisions as deciding
+from aggregates.charges.facts import Facts, Feature, HeldKey, QuantityNeeded
+from aggregates.charges.state import Charge
+from aggregates.runs.decisions import Metered
+from aggregates.runs.state import RealizationRun
+from aggregates.values.errors import FeatureNotFound
+from aggregates.values.period import Duration
+from ledger.context import Context
+from ledger.lookups import Lookups
+from ledger.ports import Meter, MeterQuery
+from ledger.units import Work
+
+
+class FactFinder:
+    """Finds what decisions about one customer's charges will ask for."""
+
+    def __init__(self, context: Context, meter: Meter) -> None:
+        self._context = context
+        self._meter = meter
+
+    def of_customer(
+        self, work: Work, customer: str, *, features: Iterable[str] = (), keys: Iterable[HeldKey] = ()
+    ) -> Facts:
+        """What all charges of a customer share in one command: clock, policies, profile; and the named features, keys.
+
+        The customer's profile overrides the policies that it may (decisions A).
+        """
+        look = self._context.within(work)
+        profile = look.profile(customer)
+        policies = look.settings().policies
+        if profile.usage_credit_cut is not None:
+            policies = msgspec.structs.replace(policies, usage_credit_cut=profile.usage_credit_cut)
+        assert profile.collection_interval is not None, "the built-in default has one"
+        assert profile.zone is not None, "the built-in default has one"
+        return Facts(
+            now=work.now,
+            mint=self._context.mint,
+            policies=policies,
+            collection_interval=Duration.parse(profile.collection_interval),
+            zone=profile.zone,
+            features=_features(look, features),
+            held_keys=self._holders(keys),
+        )
+
+    def of_charge(self, work: Work, charge: Charge, facts: Facts) -> Facts:
+        """The same with what one charge needs to advance: its feature, and the quantity its run will be rated with."""
+        look = self._context.within(work)
+        features = {**facts.features, **_features(look, deciding.features_needed(charge))}
+        known = msgspec.structs.replace(facts, features=features)
+        run: RealizationRun | None = work.draft.state(charge.current_run_id) if charge.current_run_id else None
+        needed = deciding.quantities_needed(charge, run, known)
+        quantities = {question: self._ask(look, charge.customer, question) for question in needed}
+        return msgspec.structs.replace(known, quantities=quantities)
+
+    def _ask(self, look: Lookups, customer: str, question: QuantityNeeded) -> Metered:
+        meter = look.meter_by_id(question.meter_id)
+        self._context.probe("meter.quantity")
+        query = MeterQuery(
+            namespace=self._context.namespace,
+            customer=customer,
+            meter=meter,
+            from_=question.from_,
+            to=question.to,
+            stored_at_lt=question.stored_at_lt,
+        )
+        answer = self._meter.quantity(query)
+        return Metered(answer.quantity, answer.position)
+
+    def _holders(self, keys: Iterable[HeldKey]) -> dict[HeldKey, UUID]:
+        store, namespace = self._context.repository.store, self._context.namespace
+        owners = {key: store.reservation(namespace, key.customer, key.kind, key.key) for key in keys}
+        return {key: owner for key, owner in owners.items() if owner is not None}
+
+
+def _features(look: Lookups, names: Iterable[str]) -> dict[str, Feature]:
+    """The features that exist; a missing one is the decision's to refuse, by name."""
+    found: dict[str, Feature] = {}
+    for name in names:
+        try:
+            feature = look.feature(name)
+        except FeatureNotFound:
+            continue
+        found[name] = Feature(id=feature.id, key=feature.key, meter_id=feature.meter_id)
+    return found

@@ -1,0 +1,110 @@
+"""`ledger.usage`: record what customers use, import files of it, and ask how much it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from aggregates import customers
+from aggregates.catalogue import Meter
+from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
+from aggregates.values.period import instant, timestamp
+from ledger import validation
+from ledger.context import Context
+from ledger.metering import usage as rules
+from ledger.metering.importer import ImportReport, UsageMapping, csv_file, import_usage, jsonl_file
+from ledger.metering.store import IngestReport, UsageStore
+from ledger.metering.usage import StoredUsage, UsageEvent
+from ledger.ports import Metered, MeterQuery
+
+Progress = Callable[[int, int], None]
+
+
+class Usage:
+    """Usage events go in once, whatever is sent twice; quantities come out exact."""
+
+    def __init__(self, context: Context, store: UsageStore) -> None:
+        self._context = context
+        self._store = store
+
+    def record(self, events: Iterable[UsageEvent], *, stored_at: object = None) -> IngestReport:
+        """Store usage events (`ledger.UsageEvent`). Known ones are counted, not stored again (decision 17).
+
+        An event sent again with another content is quarantined (`conflicts`); the first one counts. `stored_at` is for
+        tests: it stands in for the moment at which the meter learned of the events.
+
+        Raises `ValidationFailed` with everything wrong with any event (`events[3]`); nothing is stored then.
+        """
+        batch = list(events)
+        findings = Findings()
+        findings.items += rules.check_all(batch, self._meters({event.meter for event in batch}))
+        for key in sorted({event.customer for event in batch}):
+            if not self._customer_exists(key):
+                validation.missing(findings, "customer", CustomerNotFound, key)
+        validation.fail(findings)
+        moment = timestamp(stored_at) if isinstance(stored_at, str) else stored_at
+        return self._store.ingest(self._context.namespace, batch, stored_at=moment)  # type: ignore[arg-type]
+
+    def import_csv(
+        self, path: str | Path, *, delimiter: str = ",", progress: Progress | None = None, **mapping: Any
+    ) -> ImportReport:
+        """Import a CSV file with a header: the whole file is checked first, then stored, or nothing is.
+
+        Args:
+            path: The file, UTF-8.
+            delimiter: Between columns.
+            progress: Told (rows done, rows in all) after each chunk.
+            **mapping: `time` (column), `customer` or `customer_column`, `meters` (`{"input_tokens": "ContextTokens"}`:
+                several meters in one pass) or `meter_column` and `value_column`, `id_column`, `properties`, `source`,
+                `assume_utc` (times without a zone are refused otherwise), `from_` and `to` (event time, `[from_, to)`).
+
+        Importing the same file again changes nothing. Raises `ValidationFailed` with every bad row by its line.
+        """
+        file = csv_file(path, self._mapping(mapping), self._meter, self._customer_exists, delimiter=delimiter)
+        return import_usage(self._store, self._context.namespace, file, progress=progress)
+
+    def import_jsonl(self, path: str | Path, *, progress: Progress | None = None, **mapping: Any) -> ImportReport:
+        """Import a file with one JSON object a line; otherwise as `import_csv`."""
+        file = jsonl_file(path, self._mapping(mapping), self._meter, self._customer_exists)
+        return import_usage(self._store, self._context.namespace, file, progress=progress)
+
+    def quantity(self, customer: str, meter: str, from_: object, to: object, *, stored_at_lt: object = None) -> Metered:
+        """The exact quantity of a meter over event time `[from_, to)`, stored before `stored_at_lt` (default: now).
+
+        Raises `CustomerNotFound`, `MeterNotFound`.
+        """
+        self._context.look.customer(customer)
+        definition = self._context.look.meter(meter)
+        cut = self._context.now() if stored_at_lt is None else instant(stored_at_lt)  # type: ignore[arg-type]
+        query = MeterQuery(
+            namespace=self._context.namespace,
+            customer=customer,
+            meter=definition,
+            from_=timestamp(from_),  # type: ignore[arg-type]
+            to=timestamp(to),  # type: ignore[arg-type]
+            stored_at_lt=cut,
+        )
+        return self._store.quantity(query)
+
+    def conflicts(self, *, after: int = 0, limit: int = 1_000) -> list[StoredUsage]:
+        """Events quarantined because their id is stored with another content, by place."""
+        return self._store.conflicts(self._context.namespace, after=after, limit=limit)
+
+    def _mapping(self, given: Mapping[str, Any]) -> UsageMapping:
+        moments = {name: timestamp(given[name]) for name in ("from_", "to") if given.get(name) is not None}
+        return UsageMapping(**{**given, **moments})
+
+    def _meter(self, key: str) -> Meter | None:
+        try:
+            return self._context.look.meter(key)
+        except MeterNotFound:
+            return None
+
+    def _meters(self, keys: Iterable[str]) -> dict[str, Meter]:
+        found = {key: self._meter(key) for key in keys}
+        return {key: meter for key, meter in found.items() if meter is not None}
+
+    def _customer_exists(self, key: str) -> bool:
+        stream = customers.stream(self._context.namespace, key)
+        return self._context.repository.load(stream).state is not None
