@@ -30,7 +30,6 @@ from ledger.store.store import (
     Save,
     Saved,
     SnapshotRow,
-    StaleSave,
     Store,
     Written,
 )
@@ -86,14 +85,14 @@ class Repository:
 
     def load(self, stream: Stream) -> Loaded:
         """The stream as it stands; version 0 and state None when it has no event."""
-        known = self._recall(stream.id)
-        if known is None:
-            known = self._from_snapshot(stream)
-        return self._catch_up(stream, known, self.store.read_stream(stream.id, known.version))
+        return self.load_all([stream])[0]
 
-    def load_all(self, streams: Iterable[Stream]) -> list[Loaded]:
-        """Several streams, in the order given."""
-        return [self.load(stream) for stream in streams]
+    def load_all(self, streams: Sequence[Stream]) -> list[Loaded]:
+        """Several streams as they stand in one snapshot of the store, in the order given."""
+        known = [self._recall(stream.id) or self._from_snapshot(stream) for stream in streams]
+        after = {stream.id: entry.version for stream, entry in zip(streams, known, strict=True)}
+        newer = self.store.read_streams(list(after), after)
+        return [self._catch_up(stream, entry, newer[stream.id]) for stream, entry in zip(streams, known, strict=True)]
 
     def _catch_up(self, stream: Stream, known: Loaded, newer: Sequence[LogRecord]) -> Loaded:
         if not newer:
@@ -152,14 +151,14 @@ class Repository:
         )
         try:
             saved = self.store.append(save, now)
-        except StaleSave:
-            self.forget(loaded)
-            raise
         except BaseException:
-            # Whether it was written is unknown: the next load asks the store.
+            # A race was lost, or whether it was written is unknown: the next load asks the store.
             self.forget(loaded)
             raise
-        newest = {record.stream: (record.recorded_at, new.digest) for record, new in zip(sealed.records, sealed.new)}
+        newest = {
+            record.stream: (record.recorded_at, new.digest)
+            for record, new in zip(sealed.records, sealed.new, strict=True)
+        }
         for stream_id, held in touched.items():
             recorded_at, digest = newest[stream_id]
             before = loaded.get(stream_id, _UNBORN)
