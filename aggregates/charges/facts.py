@@ -17,10 +17,21 @@ import msgspec
 
 from aggregates.charges.intent import TaxConfig
 from aggregates.policies import Policies
+from aggregates.runs.decisions import Metered
 from aggregates.values.errors import FeatureNotFound, MeterNotFound
 from aggregates.values.identifiers import Mint
 from aggregates.values.money import Currency
 from aggregates.values.period import Duration, Instant, instant
+
+__all__ = [
+    "CostBasisEntry",
+    "CostBasisNeeded",
+    "Facts",
+    "Feature",
+    "HeldKey",
+    "Metered",
+    "QuantityNeeded",
+]
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,13 +49,6 @@ class QuantityNeeded(msgspec.Struct, frozen=True, kw_only=True):
     from_: Instant
     to: Instant
     stored_at_lt: Instant
-
-
-class Metered(msgspec.Struct, frozen=True):
-    """A meter's answer: the exact quantity, and the ingest position it had read to (decision 16)."""
-
-    quantity: Decimal
-    position: int = 0
 
 
 class CostBasisNeeded(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,9 +81,9 @@ class HeldKey(msgspec.Struct, frozen=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """Everything one command knows of the world. `now` is the clock's reading, unrounded, the same for all of it.
 
-    `collection_interval` and `zone` are of the customer's effective profile. `features` are by key and by the text of their id.
-    `quantities`, `cost_bases` and `cost_basis_entries` answer what was asked. `tax_codes` are the ids that exist;
-    None where nobody keeps a list. `held_keys` says which charge holds a key that this command asks for.
+    `collection_interval` and `zone` are of the customer's effective profile. `features` are by key and by the text
+    of their id. `quantities`, `cost_bases` and `cost_basis_entries` answer what was asked. `tax_codes` are the ids
+    that exist; None where nobody keeps a list. `held_keys` says which charge holds a key this command asks for.
     """
 
     now: datetime

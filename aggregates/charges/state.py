@@ -248,17 +248,33 @@ def _created(body: ChargeCreated, record: Recorded[ChargeEvent]) -> Charge:
 def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object]:
     """What the event changes besides the status."""
     match body:
-        case ChargeCreated():
+        case ChargeCreated() | ChargeActivated() | ChargeFinalized() | ChargeReopened():
             return {}
-        case ChargeActivated() | ChargeFinalized() | ChargeReopened() | PaymentAwaited():
-            return {}
-        case CollectionAwaited() | RealizationCompleted():
+        case CollectionAwaited() | RealizationCompleted() | PaymentAwaited():
             return {}
         case FeatureResolved():
             resolved = ResolvedFeature(key=body.feature_key, id=body.feature_id, meter_id=body.meter_id)
             return {"resolved_feature": resolved}
         case CostBasisResolved():
             return {"resolved_cost_basis": body.resolved}
+        case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunVoidNoted():
+            return _of_runs(state, body, at)
+        case PeriodExtended() | PeriodShrunk() | OverrideSet():
+            return _of_intent(state, body) | {"advance_after": body.advance_after}
+        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted():
+            return _of_intent(state, body)
+        case ChargeAdvanceFailed():
+            return {"failure": _failure(body, at)}
+        case CreditsGranted() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided():
+            return _of_purchase(state, body, at)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _of_runs(
+    state: Charge, body: RealizationRunOpened | RealizationRunClosed | RealizationProcessed | RunVoidNoted, at: datetime
+) -> dict[str, object]:
+    match body:
         case RealizationRunOpened():
             return {"runs": (*state.runs, _entry(body, at)), "current_run_id": body.run_id}
         case RealizationRunClosed():
@@ -267,26 +283,27 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return {"runs": _with_entry(state, body.run_id, no_fiat=body.no_fiat)}
         case RunVoidNoted():
             return {"runs": _with_entry(state, body.run_id, voided=True)}
+
+
+def _of_intent(
+    state: Charge,
+    body: PeriodExtended | PeriodShrunk | OverrideSet | OverrideCleared | BaseIntentAmended | ChargeDeleted,
+) -> dict[str, object]:
+    intent = state.intent
+    match body:
         case PeriodExtended() | PeriodShrunk():
-            layer = msgspec.structs.replace(state.intent.layer(body.layer), periods=body.new)
-            intent = state.intent.with_layer(body.layer, layer)
-            return _with_intent(state, intent) | {"advance_after": body.advance_after}
+            layer = msgspec.structs.replace(intent.layer(body.layer), periods=body.new)
+            intent = intent.with_layer(body.layer, layer)
         case OverrideSet():
-            intent = state.intent.with_layer(LayerName.OVERRIDE, body.override)
-            return _with_intent(state, intent) | {"advance_after": body.advance_after}
+            intent = intent.with_layer(LayerName.OVERRIDE, body.override)
         case OverrideCleared():
-            return _with_intent(state, state.intent.without_override())
+            intent = intent.without_override()
         case BaseIntentAmended():
-            return _with_intent(state, state.intent.with_layer(LayerName.BASE, _amended(state.intent, body)))
+            intent = intent.with_layer(LayerName.BASE, _amended(intent, body))
         case ChargeDeleted():
-            layer = msgspec.structs.replace(state.intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
-            return _with_intent(state, state.intent.with_layer(body.layer, layer))
-        case ChargeAdvanceFailed():
-            return {"failure": _failure(body, at)}
-        case CreditsGranted() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided():
-            return _of_purchase(state, body, at)
-        case _ as unreachable:
-            assert_never(unreachable)
+            layer = msgspec.structs.replace(intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
+            intent = intent.with_layer(body.layer, layer)
+    return {"intent": intent, "intent_version": state.intent_version + 1}
 
 
 def _of_purchase(
@@ -330,10 +347,6 @@ def _entry(body: RealizationRunOpened, at: datetime) -> RunEntry:
 def _with_entry(state: Charge, run_id: UUID, **changes: bool) -> tuple[RunEntry, ...]:
     """The index with one entry changed, matched by id."""
     return tuple(msgspec.structs.replace(entry, **changes) if entry.run_id == run_id else entry for entry in state.runs)
-
-
-def _with_intent(state: Charge, intent: Intent) -> dict[str, object]:
-    return {"intent": intent, "intent_version": state.intent_version + 1}
 
 
 def _amended(intent: Intent, body: BaseIntentAmended) -> Layer:

@@ -16,6 +16,7 @@ import msgspec
 
 from aggregates.event import DomainEvent
 from aggregates.rating.lines import DetailedLine
+from aggregates.rating.requests import RunEngine, Snapshot
 from aggregates.values.decimals import ZERO
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.money import Currency
@@ -66,13 +67,6 @@ class CreditCorrection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     sort_hint: int
 
 
-class QuantitySnapshot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A cumulative quantity that rating used: from the start of the charge to `to`, exclusive (run rating R15)."""
-
-    to: Instant
-    quantity: Decimal
-
-
 class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
     """A run was started over `[service_period_from, service_period_to)`.
 
@@ -106,8 +100,9 @@ class RunRated(DomainEvent, frozen=True, kw_only=True):
 
     `metered_quantity` is cumulative from the start of the charge's service period, `pre_line_quantity` the part
     earlier runs have billed. `totals` are as rated, before credit; they are the sum of `detailed_lines`.
-    `meter_position` is the ingest position the meter had read to (decision 16). `intent_version`, `rating_engine`,
-    `snapshots` and `prior_runs` are what re-rating needs to find the same lines again (run rating R15).
+    `meter_position` is the ingest position the meter had read to (decision 16). The engine and its version, the
+    `snapshots` it used, the `prior_runs` it saw and the `intent_version` with the price are what re-rating needs to
+    find the same lines again (run rating R15).
     """
 
     NAME: ClassVar[str] = "realization_run.rated.v1"
@@ -115,11 +110,12 @@ class RunRated(DomainEvent, frozen=True, kw_only=True):
     pre_line_quantity: Decimal = ZERO
     totals: Totals
     detailed_lines: tuple[DetailedLine, ...]
-    rating_engine: str
+    rating_engine: RunEngine
+    rating_engine_version: int
     stored_at_lt: Instant
     meter_position: int
     intent_version: int
-    snapshots: tuple[QuantitySnapshot, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
     prior_runs: tuple[UUID, ...] = ()
 
 

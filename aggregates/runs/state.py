@@ -16,6 +16,7 @@ import msgspec
 
 from aggregates.event import Recorded, Stream
 from aggregates.rating.lines import DetailedLine
+from aggregates.rating.requests import RunEngine
 from aggregates.runs.events import (
     CreditAllocation,
     CreditCorrection,
@@ -39,7 +40,7 @@ from aggregates.values.totals import Totals
 
 
 class CreditRealization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Credit set against the run, or given back: an allocation has a `source`, a correction names what it `corrects`."""
+    """Credit set against the run or given back: an allocation has a `source`, a correction says what it `corrects`."""
 
     id: UUID
     amount: Decimal
@@ -78,7 +79,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     meter_position: int = 0
     totals: Totals = Totals()
     detailed_lines: tuple[DetailedLine, ...] = ()
-    rating_engine: str = ""
+    rating_engine: RunEngine | None = None
     intent_version: int = 0
     credit_realizations: tuple[CreditRealization, ...] = ()
     no_fiat_transaction_required: bool = False

@@ -1,0 +1,196 @@
+"""The lifecycles of credit purchases as tables (lifecycles §11): promotional ones, and ones that are paid for outside.
+
+A promotional purchase is granted and done. An external one is granted at once and waits for its payment: authorised
+and settled are two facts, also where the provider reports them together (R-05). `final` lies behind the settled fact
+and nowhere else (R-07).
+"""
+
+from __future__ import annotations
+
+from aggregates.charges.cost_basis import cost_basis_needed, fiat_amount, resolved_when_needed
+from aggregates.charges.events import (
+    ChargeFinalized,
+    CostBasisResolved,
+    CreditsGranted,
+    Moved,
+    PaymentAuthorized,
+    PaymentAwaited,
+    PaymentKind,
+    PaymentSettled,
+)
+from aggregates.charges.intent import Promotional, ResolvedCostBasis
+from aggregates.charges.payments import require_authorizable, settleable
+from aggregates.charges.turn import Turn
+from aggregates.credits import decisions as pool
+from aggregates.credits.events import PurchaseSettlement
+from aggregates.credits.requests import Grant, PurchasePayment
+from aggregates.event import DomainEvent
+from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY
+from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
+from aggregates.values.errors import PreconditionFailed
+from aggregates.values.identifiers import GroupRef
+
+# ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def grant_and_finish(turn: Turn, row: Row[Turn]) -> None:
+    """Give the credit away; there is nothing to wait for."""
+    grant(turn, None, None)
+    turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
+
+
+def resolve_and_grant(turn: Turn, row: Row[Turn]) -> None:
+    """Settle what a unit of credit costs, where that was left to the rate of the day, and grant the credit."""
+    charge = turn.charge
+    needed = cost_basis_needed(charge)
+    if needed is not None:
+        amount = turn.purchase.credit_amount
+        turn.emit(CostBasisResolved(resolved=resolved_when_needed(needed, charge, amount, turn.facts)))
+    grant(turn, cost_of(turn), turn.walked(row, charge.advance_after))
+
+
+def await_payment(turn: Turn, row: Row[Turn]) -> None:
+    """The credit is there; its payment is open."""
+    turn.emit(PaymentAwaited(moved=turn.walked(row, None)))
+
+
+def authorize(turn: Turn, row: Row[Turn]) -> None:
+    """Book that the payment was authorised, for the fiat amount of the whole purchase."""
+    require_authorizable(turn.charge)
+    cost = cost_of(turn)
+    event = pool.authorize_purchase(turn.pool, payment(turn, cost))
+    group = book(turn, event)
+    turn.emit(
+        PaymentAuthorized(
+            kind=PaymentKind.EXTERNAL,
+            fiat_amount=fiat_amount(turn.purchase.credit_amount, cost),
+            fiat_currency=cost.fiat_currency,
+            ledger_group=group,
+            moved=turn.walked(row, None),
+        )
+    )
+
+
+def settle(turn: Turn, row: Row[Turn]) -> None:
+    """Book that the authorised payment has arrived."""
+    settleable(turn.charge)
+    group = book(turn, pool.settle_purchase(turn.pool, payment(turn, cost_of(turn))))
+    turn.emit(PaymentSettled(ledger_group=group, moved=turn.walked(row, None)))
+
+
+def finish(turn: Turn, row: Row[Turn]) -> None:
+    """Paid: nothing is left to do."""
+    turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
+
+
+# ── the pool's side ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def grant(turn: Turn, cost: ResolvedCostBasis | None, moved: Moved | None) -> None:
+    """Issue the credit, effective at the instant of the purchase; open advances are taken over first (ledger §6.1)."""
+    charge, layer = turn.charge, turn.purchase
+    if charge.grant is not None:
+        raise PreconditionFailed(f"the credit of purchase {charge.id} is granted already", charge.id)
+    booked_at = layer.service_period.from_
+    promotional = isinstance(layer.settlement, Promotional)
+    event = pool.grant(
+        turn.pool,
+        Grant(
+            purchase=charge.id,
+            amount=layer.credit_amount,
+            settlement=PurchaseSettlement.PROMOTIONAL if promotional else PurchaseSettlement.EXTERNAL,
+            cost_basis=cost.rate if cost else None,
+            settlement_currency=cost.fiat_currency.code if cost and charge.currency.is_custom else None,
+            priority=layer.priority if layer.priority is not None else DEFAULT_CREDIT_PRIORITY,
+            features=layer.feature_filters,
+            effective_at=booked_at,
+            expires_at=layer.expires_at,
+            now=turn.now,
+        ),
+    )
+    turn.emit(
+        CreditsGranted(
+            amount=layer.credit_amount,
+            currency=charge.currency,
+            ledger_group=book(turn, event),
+            booked_at=booked_at,
+            effective_at=layer.effective_at,
+            expires_at=layer.expires_at,
+            priority=layer.priority,
+            feature_filters=layer.feature_filters,
+            moved=moved,
+        )
+    )
+
+
+def payment(turn: Turn, cost: ResolvedCostBasis) -> PurchasePayment:
+    """A payment fact of this purchase, as the pool wants to know it."""
+    layer = turn.purchase
+    return PurchasePayment(
+        purchase=turn.charge_id,
+        credit_amount=layer.credit_amount,
+        cost_basis=cost.rate,
+        fiat_amount=fiat_amount(layer.credit_amount, cost),
+        fiat_currency=cost.fiat_currency,
+        features=layer.feature_filters,
+        booked_at=turn.facts.instant,
+    )
+
+
+def cost_of(turn: Turn) -> ResolvedCostBasis:
+    """What a unit of the credit costs, written once (lifecycles §12.2)."""
+    resolved = turn.charge.resolved_cost_basis
+    assert resolved is not None, f"purchase {turn.charge_id} has no resolved cost basis"
+    return resolved
+
+
+def book(turn: Turn, event: DomainEvent) -> GroupRef:
+    """Put an event into the pool's stream; what names its posting group."""
+    record = turn.draft.emit(turn.charge.pool, event)
+    return GroupRef(record.stream, record.version)
+
+
+# ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATED = Status.CREATED
+GRANTED = Status.INITIAL_CREDIT_GRANT
+PENDING = Status.PAYMENT_PENDING
+AUTHORIZED = Status.PAYMENT_AUTHORIZED
+PAID_AND_AUTHORIZED = Status.PAYMENT_PAID_AND_AUTHORIZED
+SETTLED = Status.PAYMENT_SETTLED
+FINAL = Status.FINAL
+NEXT = Trigger.NEXT
+
+# fmt: off
+PROMOTIONAL = Path("credit_purchase / promotional", (
+    #   rule  from     on    to     when    then
+    Row("P2", CREATED, NEXT, FINAL, always, grant_and_finish),
+))
+
+EXTERNAL = Path("credit_purchase / external", (
+    #   rule  from                 on                  to                   when    then
+    Row("X2", CREATED,             NEXT,               GRANTED,             always, resolve_and_grant),
+    Row("X3", GRANTED,             NEXT,               PENDING,             always, await_payment),
+    Row("X4", PENDING,             Trigger.AUTHORIZED, AUTHORIZED,          always, authorize),
+    Row("X5", PENDING,             Trigger.PAID,       PAID_AND_AUTHORIZED, always, authorize),
+    Row("X6", PAID_AND_AUTHORIZED, NEXT,               SETTLED,             always, settle),
+    Row("X7", AUTHORIZED,          Trigger.PAID,       SETTLED,             always, settle),
+    Row("X8", SETTLED,             NEXT,               FINAL,               always, finish),
+))
+
+# A purchase has one layer and cannot be patched; what can be done to it at any time after the grant is to take the
+# unused part back, and that changes no status. Voiding again answers with the first void.
+VOIDING = PatchPolicy(
+    (Trigger.VOID,),
+    {
+        #                     void
+        CREATED:             "R",
+        GRANTED:             "A",
+        PENDING:             "A",
+        AUTHORIZED:          "A",
+        PAID_AND_AUTHORIZED: "A",
+        SETTLED:             "A",
+        FINAL:               "A",
+    },
+)
+# fmt: on

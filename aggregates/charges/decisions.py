@@ -1,0 +1,313 @@
+"""Charges as a whole: what the application calls, whatever the type of a charge. Each type decides for itself.
+
+Every dispatch names all cases; what a type does not offer is refused by name (R-11). Decisions work on a draft in which
+the caller has put the streams that `streams_needed` names; they emit into it and raise what they refuse. Before
+that, the caller asks what facts will be needed (`features_needed`, `quantities_needed`, `cost_basis_needed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple, assert_never
+from uuid import UUID
+
+from aggregates.charges import cost_basis
+from aggregates.charges.credit_purchase import decisions as purchases
+from aggregates.charges.events import ChargeAdvanceFailed, ChargeCreated, ChargeEvent, Moved
+from aggregates.charges.facts import CostBasisNeeded, Facts, HeldKey, QuantityNeeded
+from aggregates.charges.intent import ChargeType, FeatureRef, SettlementMode
+from aggregates.charges.proposal import PURCHASE_KEY, UNIQUE_REFERENCE, Proposed, keys_of
+from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, NewCharge, PaymentStep, SetOverride
+from aggregates.charges.state import Charge, stream
+from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based import decisions as usage
+from aggregates.charges.validation import require_free, validated
+from aggregates.event import Stream
+from aggregates.lifecycle import Status, Trigger
+from aggregates.outcome import Draft
+from aggregates.runs import state as run_state
+from aggregates.runs.state import RealizationRun
+from aggregates.values.decimals import exact
+from aggregates.values.errors import (
+    Finding,
+    LedgerError,
+    ReferenceInUse,
+    Unsupported,
+    UnsupportedOperation,
+)
+from aggregates.values.period import Instant
+
+# ── creation ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def create(draft: Draft, requests: Sequence[NewCharge], facts: Facts) -> tuple[UUID, ...]:
+    """Create charges, all or none; their ids in the order of the requests. They are `created`, and not yet advanced.
+
+    Raises `ValidationFailed` (or its one more telling class) with everything wrong with any of them; then
+    `FeatureNotFound`, `MeterNotFound`; then `ReferenceInUse` naming the charge that holds the key (lifecycles §14).
+    """
+    proposals = validated(requests, facts)
+    freed = [key for key, holder in facts.held_keys.items() if _is_deleted(draft, holder)]
+    created: list[UUID] = []
+    asked: dict[HeldKey, UUID] = {}
+    for proposal in proposals:
+        require_free(proposal.keys, facts, freed)
+        charge_id = facts.mint()
+        for key in proposal.keys:
+            if key in asked:
+                raise ReferenceInUse(kind=key.kind, key=key.key, customer=key.customer, charge_id=asked[key])
+            asked[key] = charge_id
+        created.append(charge_id)
+    for charge_id, proposal in zip(created, proposals, strict=True):
+        draft.emit(stream(charge_id, proposal.customer), _created(proposal, facts))
+    return tuple(created)
+
+
+def _created(proposal: Proposed, facts: Facts) -> ChargeCreated:
+    return ChargeCreated(
+        charge_type=proposal.charge_type,
+        identity=proposal.identity,
+        base=proposal.base,
+        resolved_cost_basis=proposal.resolved_cost_basis,
+        moved=Moved(
+            status_from=Status.NONE,
+            status_to=Status.CREATED,
+            trigger=Trigger.CREATE,
+            advance_after=_first_advance(proposal, facts),
+        ),
+    )
+
+
+def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
+    """When the clock first has something to do: the period's start for usage, at once for a purchase (decision 26)."""
+    match proposal.charge_type:
+        case ChargeType.USAGE_BASED:
+            return proposal.base.service_period.from_
+        case ChargeType.CREDIT_PURCHASE:
+            return facts.instant
+        case ChargeType.FLAT_FEE:
+            raise _not_offered("flat fees")
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _is_deleted(draft: Draft, charge_id: UUID) -> bool:
+    state = draft.state(charge_id)
+    return isinstance(state, Charge) and state.is_deleted
+
+
+# ── advancing ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def advance(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Take the charge as far as the clock allows; whether it moved. Raises what a guard or the work of a row raises."""
+    turn = Turn(draft, charge_id, facts)
+    match _kind(turn.charge):
+        case ChargeType.USAGE_BASED:
+            return usage.advance(turn)
+        case ChargeType.CREDIT_PURCHASE:
+            return purchases.advance(turn)
+        case ChargeType.FLAT_FEE:
+            raise _not_offered("flat fees")
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def note_failure(draft: Draft, charge_id: UUID, refusal: LedgerError) -> bool:
+    """Record why advancing was refused; whether it was news (lifecycles §22 row 15, decision 25).
+
+    One charge of many that is refused has what it decided taken back first, and then contributes this alone, and only
+    when status, trigger and code are not those of its last failure. A store or port that did not answer, a lost race
+    and a broken history are no refusals.
+    """
+    charge = draft.state(charge_id)
+    if not isinstance(charge, Charge):
+        return False
+    last = charge.failure
+    same = last is not None and (last.status, last.trigger, last.code) == (charge.status, Trigger.NEXT, refusal.code)
+    if same:
+        return False
+    failed = ChargeAdvanceFailed(
+        status=charge.status,
+        trigger=Trigger.NEXT,
+        code=refusal.code,
+        message=str(refusal),
+        attempt=last.attempt + 1 if last is not None else 1,
+    )
+    draft.emit(charge.stream, failed)
+    return True
+
+
+# ── patches, payments, voiding: each answers whether anything was recorded ───────────────────────────────────
+
+
+@exact
+def extend(draft: Draft, charge_id: UUID, patch: MovePeriodEnd, facts: Facts) -> bool:
+    """Let the charge's periods end later (lifecycles §7.2, §16.2)."""
+    return usage.extend(_patchable(draft, charge_id, facts, Trigger.EXTEND), patch)
+
+
+@exact
+def shrink(draft: Draft, charge_id: UUID, patch: MovePeriodEnd, facts: Facts) -> bool:
+    """Let the charge's periods end earlier (lifecycles §7.2, §16.2)."""
+    return usage.shrink(_patchable(draft, charge_id, facts, Trigger.SHRINK), patch)
+
+
+@exact
+def set_override(draft: Draft, charge_id: UUID, patch: SetOverride, facts: Facts) -> bool:
+    """Lay a complete snapshot over the base of the charge (lifecycles §2.4, §7.2)."""
+    return usage.set_override(_patchable(draft, charge_id, facts, Trigger.SET_OVERRIDE), patch)
+
+
+@exact
+def clear_override(draft: Draft, charge_id: UUID, patch: ClearOverride, facts: Facts) -> bool:
+    """Let the base of the charge hold again (lifecycles §7.2)."""
+    return usage.clear_override(_patchable(draft, charge_id, facts, Trigger.CLEAR_OVERRIDE), patch)
+
+
+@exact
+def delete(draft: Draft, charge_id: UUID, patch: Delete, facts: Facts) -> bool:
+    """Delete the charge (lifecycles §16.6)."""
+    return usage.delete(_patchable(draft, charge_id, facts, Trigger.DELETE), patch)
+
+
+@exact
+def report_payment(draft: Draft, charge_id: UUID, step: PaymentStep, facts: Facts) -> bool:
+    """Record what an outside provider reports of a purchase's payment (lifecycles §11.2)."""
+    trigger = Trigger.AUTHORIZED if step is PaymentStep.AUTHORIZED else Trigger.PAID
+    return purchases.report_payment(_purchase(draft, charge_id, facts, trigger), step)
+
+
+@exact
+def void_purchase(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Take back what is left of a purchase's credit; repeating it changes nothing (lifecycles §11.4)."""
+    return purchases.void(_purchase(draft, charge_id, facts, Trigger.VOID))
+
+
+def _patchable(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> Turn:
+    """The turn of a charge that has layers to patch; a purchase has a single one."""
+    turn = Turn(draft, charge_id, facts)
+    match _kind(turn.charge):
+        case ChargeType.USAGE_BASED:
+            return turn
+        case ChargeType.CREDIT_PURCHASE:
+            raise UnsupportedOperation(trigger.value, turn.charge.status.value, charge_id)
+        case ChargeType.FLAT_FEE:
+            raise _not_offered("flat fees")
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _purchase(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> Turn:
+    """The turn of a purchase; nothing else is paid for outside or voided."""
+    turn = Turn(draft, charge_id, facts)
+    if turn.charge.charge_type is not ChargeType.CREDIT_PURCHASE:
+        raise UnsupportedOperation(trigger.value, turn.charge.status.value, charge_id)
+    return turn
+
+
+def _kind(charge: Charge) -> ChargeType:
+    """The charge's type, once it is certain that its way of settling is offered."""
+    if charge.identity.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE:
+        raise _not_offered("charges settled by invoice")
+    return charge.charge_type
+
+
+def _not_offered(what: str) -> Unsupported:
+    return Unsupported((Finding("", "unsupported", f"{what} are not offered"),))
+
+
+# ── what a decision needs in hand ────────────────────────────────────────────────────────────────────────────
+
+
+def streams_needed(charge: Charge) -> tuple[Stream, ...]:
+    """The streams to put in the draft, with the charge, before anything is decided: its runs that count, its pool."""
+    runs = (run_state.stream(entry.run_id, charge.customer) for entry in charge.live_runs)
+    return (*runs, charge.pool)
+
+
+def features_needed(charge: Charge) -> tuple[str, ...]:
+    """The features to look up, by key or by the text of an id, before the charge advances."""
+    ref = charge.identity.feature
+    return () if ref is None or charge.resolved_feature is not None else (ref.name,)
+
+
+def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """What meters have to answer before the charge advances; `run` is its current run. See `usage_based.decisions`."""
+    if charge.charge_type is not ChargeType.USAGE_BASED:
+        return ()
+    return usage.quantities_needed(charge, run, facts)
+
+
+def cost_basis_needed(charge: Charge) -> CostBasisNeeded | None:
+    """What has to be looked up in the rate table before the charge can move, if anything."""
+    return cost_basis.cost_basis_needed(charge) if charge.status is Status.CREATED else None
+
+
+# ── what is kept beside the events ───────────────────────────────────────────────────────────────────────────
+
+
+class IndexRow(NamedTuple):
+    """What has to be known of every charge without loading it (decision 8)."""
+
+    namespace: str
+    customer: str
+    charge: UUID
+    charge_type: str
+    status: str
+    advance_after: datetime | None
+
+
+class Reserved(NamedTuple):
+    """A key of a customer, and the charge that holds it from now on; no owner: it is free again."""
+
+    namespace: str
+    customer: str
+    kind: str
+    key: str
+    owner: UUID | None
+
+
+def index_row(charge: Charge) -> IndexRow:
+    """The charge's row in the index of all charges."""
+    return IndexRow(
+        namespace=charge.namespace,
+        customer=charge.customer,
+        charge=charge.id,
+        charge_type=charge.charge_type.value,
+        status=charge.status.value,
+        advance_after=charge.advance_after,
+    )
+
+
+def reservations(charge: Charge, event: ChargeEvent) -> tuple[Reserved, ...]:
+    """What an event changes about the keys its charge holds: taken on creation and revival, freed on deletion."""
+    moved: Moved | None = getattr(event, "moved", None)
+    if moved is None:
+        return ()
+    was_live = moved.status_from not in {Status.NONE, Status.DELETED}
+    is_live = moved.status_to is not Status.DELETED
+    if was_live == is_live:
+        return ()
+    owner = charge.id if is_live else None
+    return tuple(
+        Reserved(charge.namespace, key.customer, key.kind, key.key, owner)
+        for key in keys_of(charge.customer, charge.identity)
+    )
+
+
+def keys_wanted(request: NewCharge) -> tuple[HeldKey, ...]:
+    """The keys a request asks for, whose holders the caller has to look up (`Facts.held_keys`)."""
+    wanted = (
+        (UNIQUE_REFERENCE, getattr(request, "unique_reference_id", None)),
+        (PURCHASE_KEY, getattr(request, "key", None)),
+    )
+    return tuple(HeldKey(request.customer, kind, key) for kind, key in wanted if key)
+
+
+def feature_wanted(request: NewCharge) -> FeatureRef | None:
+    """The feature a request names, which the caller has to look up (`Facts.features`)."""
+    return getattr(request, "feature", None)

@@ -1,0 +1,126 @@
+"""A turn: one charge, in the draft of one command, with the facts of that command. What guards read and work acts on.
+
+Guards look at `charge` (with everything decided so far) and at `facts.now`; work emits events. Every row of a path
+emits its own status event, made from the row itself by `moved`, so that a status comes from the table alone (R-07).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from aggregates.charges.events import ChargeEvent, Moved, RealizationRunClosed, RunClosedReason, RunVoidNoted
+from aggregates.charges.facts import Facts
+from aggregates.charges.intent import PurchaseLayer, UsageLayer
+from aggregates.charges.state import Charge, RunEntry
+from aggregates.credits.pool import CreditPool
+from aggregates.event import Stream
+from aggregates.lifecycle import Row, Status, Trigger
+from aggregates.outcome import Draft
+from aggregates.runs import decisions as runs
+from aggregates.runs import state as run_state
+from aggregates.runs.events import VoidReason
+from aggregates.values.errors import ChargeNotFound
+from aggregates.values.period import Instant
+
+
+class Turn:
+    """One charge while a decision is made about it."""
+
+    def __init__(self, draft: Draft, charge_id: UUID, facts: Facts) -> None:
+        self.draft = draft
+        self.charge_id = charge_id
+        self.facts = facts
+
+    # ── what guards read ─────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def charge(self) -> Charge:
+        """The charge with everything decided so far. Raises `ChargeNotFound`."""
+        state: Charge | None = self.draft.state(self.charge_id)
+        if not isinstance(state, Charge):
+            raise ChargeNotFound(self.charge_id)
+        return state
+
+    @property
+    def now(self) -> datetime:
+        """The clock's reading, unrounded: a guard on an instant holds from the instant itself on."""
+        return self.facts.now
+
+    @property
+    def usage(self) -> UsageLayer:
+        """The effective layer of a usage-based charge."""
+        layer = self.charge.intent.effective
+        assert isinstance(layer, UsageLayer), f"charge {self.charge_id} is not usage based"
+        return layer
+
+    @property
+    def purchase(self) -> PurchaseLayer:
+        """The layer of a credit purchase."""
+        layer = self.charge.intent.effective
+        assert isinstance(layer, PurchaseLayer), f"charge {self.charge_id} is no credit purchase"
+        return layer
+
+    @property
+    def pool(self) -> CreditPool:
+        """The credit pool of the charge with everything decided so far; empty before its first event."""
+        stream = self.charge.pool
+        assert self.draft.holds(stream.id), f"the pool {stream.id} has to be in hand before credit moves"
+        state: CreditPool | None = self.draft.state(stream.id)
+        return state if state is not None else CreditPool.empty(self.charge.currency)
+
+    # ── what work does ───────────────────────────────────────────────────────────────────────────────────────
+
+    def emit(self, event: ChargeEvent) -> None:
+        """Decide an event of the charge."""
+        self.draft.emit(self.charge.stream, event)
+
+    def moved(self, to: Status, on: Trigger, advance_after: Instant | None) -> Moved:
+        """A step from the present status."""
+        return Moved(status_from=self.charge.status, status_to=to, trigger=on, advance_after=advance_after)
+
+    def walked(self, row: Row[Turn], advance_after: Instant | None) -> Moved:
+        """The step that a row of the path is."""
+        assert self.charge.status is row.status, f"{row.rule} is walked from {self.charge.status}"
+        return self.moved(row.to, row.on, advance_after)
+
+    # ── the runs of the charge ───────────────────────────────────────────────────────────────────────────────
+
+    def run_stream(self, run_id: UUID) -> Stream:
+        """The stream of one of the charge's runs."""
+        return run_state.stream(run_id, self.charge.customer)
+
+    @property
+    def current_run(self) -> RunEntry:
+        """The current run, where the status says that there is one."""
+        entry = self.charge.current_run
+        assert entry is not None, f"charge {self.charge_id} is {self.charge.status} without a current run"
+        return entry
+
+    @property
+    def credit_terms(self) -> runs.CreditTerms:
+        """The credit that may cover the runs of this charge."""
+        tax = self.charge.identity.tax
+        return runs.CreditTerms(
+            pool=self.charge.pool,
+            cut=self.facts.policies.usage_credit_cut,
+            now=self.facts.now,
+            mint=self.facts.mint,
+            tax_code=tax.tax_code_id if tax else None,
+            tax_behavior=tax.behavior if tax else None,
+        )
+
+    def close_current_run(self, reason: RunClosedReason) -> None:
+        """Let the current run be current no longer."""
+        closed = RealizationRunClosed(
+            run_id=self.current_run.run_id, reason=reason, advance_after=self.charge.advance_after
+        )
+        self.emit(closed)
+
+    def void_all_runs(self, reason: VoidReason) -> None:
+        """For every run that counts: give all its credit back and mark it deleted; then no run is current."""
+        for entry in self.charge.live_runs:
+            runs.void(self.draft, self.run_stream(entry.run_id), reason, self.credit_terms)
+            self.emit(RunVoidNoted(run_id=entry.run_id, reason=reason))
+            if entry.run_id == self.charge.current_run_id:
+                self.close_current_run(RunClosedReason.VOIDED)

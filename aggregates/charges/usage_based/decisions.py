@@ -1,0 +1,188 @@
+"""What can be asked of usage settled from credit only: advance it, patch it, delete it (lifecycles §7).
+
+Refusals come in this order: a patch that is not this sender's, a stale one, everything wrong with its arguments
+together, a status that does not permit it. What is emitted after them cannot be refused any more, except by rating.
+"""
+
+from __future__ import annotations
+
+from aggregates.charges import patches
+from aggregates.charges.events import (
+    ChargeDeleted,
+    ChargeReopened,
+    CreditRefund,
+    OverrideCleared,
+    OverrideSet,
+    PeriodExtended,
+    PeriodShrunk,
+    ReopenedReason,
+    RunClosedReason,
+)
+from aggregates.charges.facts import Facts, QuantityNeeded
+from aggregates.charges.intent import LayerName, UsageLayer
+from aggregates.charges.proposal import keys_of
+from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, PatchSource, SetOverride
+from aggregates.charges.state import Charge
+from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, collected_after, feature_of
+from aggregates.charges.validation import require_free, validated_override
+from aggregates.lifecycle import Cell, Status, Trigger
+from aggregates.runs.events import VoidReason
+from aggregates.runs.state import RealizationRun
+from aggregates.values.period import Instant
+
+# ── advancing ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def advance(turn: Turn) -> bool:
+    """Walk `next` until no row holds; whether the charge moved. Needs the answers to `quantities_needed`."""
+    return bool(list(PATH.walk(lambda: turn.charge.status, turn)))
+
+
+def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """What a meter has to answer before the charge advances: at most one question, as bounds are fixed from the start.
+
+    `run` is the current run. A charge that catches up from `created` to `final` at once asks the same for its
+    provisional and for its last rating.
+    """
+    layer = charge.intent.effective
+    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
+    period = layer.service_period
+    if run is not None:
+        if facts.now < collected_after(run.stored_at_lt):
+            return ()
+        bounds = (run.meter_id, run.service_period_to, run.stored_at_lt)
+    elif charge.status in {Status.CREATED, Status.ACTIVE} and facts.now >= period.to:
+        end = facts.collection_interval.after(period.to, facts.zone)
+        bounds = (feature_of(charge, facts).meter_id, period.to, end)
+    else:
+        return ()
+    meter_id, to, stored_at_lt = bounds
+    return (QuantityNeeded(meter_id=meter_id, from_=period.from_, to=to, stored_at_lt=stored_at_lt),)
+
+
+# ── patches ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def extend(turn: Turn, patch: MovePeriodEnd) -> bool:
+    """Let the periods end later. A run that has been started is voided, and the charge begins again."""
+    return _move_period_end(turn, Trigger.EXTEND, patch)
+
+
+def shrink(turn: Turn, patch: MovePeriodEnd) -> bool:
+    """Let the periods end earlier. A run that has been started is voided, and the charge begins again."""
+    return _move_period_end(turn, Trigger.SHRINK, patch)
+
+
+def _move_period_end(turn: Turn, trigger: Trigger, patch: MovePeriodEnd) -> bool:
+    charge = turn.charge
+    patches.require_source(patch.source, PatchSource.SYSTEM, trigger)
+    patches.require_fresh(charge, patch.intent_version)
+    if patches.is_hidden(charge, patch.source):
+        patches.amend_hidden_periods(turn, trigger, patch)
+        return True
+    new = patches.new_periods(charge.intent.base, trigger, patch)
+    PATCHES.require(charge.status, trigger, charge.id)
+
+    event = PeriodExtended if trigger is Trigger.EXTEND else PeriodShrunk
+    advance_after = _first_guard(charge, new.service_period.from_, new.service_period.to)
+    old = charge.intent.base.periods
+    turn.emit(event(layer=LayerName.BASE, old=old, new=new, advance_after=advance_after))
+    _begin_again(turn, trigger, ReopenedReason.PERIOD_CHANGED)
+    return True
+
+
+def set_override(turn: Turn, patch: SetOverride) -> bool:
+    """Lay a complete snapshot over the base. A run that has been started is voided, and the charge begins again."""
+    charge = turn.charge
+    patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
+    patches.require_fresh(charge, patch.intent_version)
+    override = validated_override(patch.terms, charge.currency, turn.facts)
+    PATCHES.require(charge.status, Trigger.SET_OVERRIDE, charge.id)
+
+    period = override.service_period
+    turn.emit(OverrideSet(override=override, advance_after=_first_guard(charge, period.from_, period.to)))
+    _begin_again(turn, Trigger.SET_OVERRIDE, ReopenedReason.OVERRIDE_SET)
+    return True
+
+
+def clear_override(turn: Turn, patch: ClearOverride) -> bool:
+    """Let the base hold again; False where there is no override.
+
+    The transient status that owns the clearing is left in the same decision, so that nobody ever meets a charge in
+    it. A charge that comes back from its deletion needs its keys again: `ReferenceInUse` when another has them.
+    """
+    charge = turn.charge
+    patches.require_source(patch.source, PatchSource.API, Trigger.CLEAR_OVERRIDE)
+    patches.require_fresh(charge, patch.intent_version)
+    if charge.intent.override is None:
+        return False
+    if charge.intent.base_is_deleted:
+        _clear_over_deleted_base(turn)
+        return True
+    cell = PATCHES.require(charge.status, Trigger.CLEAR_OVERRIDE, charge.id)
+    if charge.is_deleted:
+        require_free(keys_of(charge.customer, charge.identity), turn.facts)
+
+    if cell is Cell.MOVE:
+        _clear(turn, Status.ACTIVE_CLEAR_OVERRIDE, charge.advance_after)
+        turn.void_all_runs(VoidReason.INTENT_CHANGED)
+        PATH.fire(turn.charge.status, Trigger.NEXT, turn, charge.id)
+        return True
+    period = charge.intent.base.service_period
+    _clear(turn, charge.status, _first_guard(charge, period.from_, period.to))
+    turn.void_all_runs(VoidReason.INTENT_CHANGED)
+    return True
+
+
+def _clear_over_deleted_base(turn: Turn) -> None:
+    if turn.charge.is_deleted:
+        _clear(turn, Status.DELETED, None)
+        return
+    _clear(turn, Status.DELETED_CLEAR_OVERRIDE, turn.charge.advance_after)
+    turn.void_all_runs(VoidReason.CHARGE_DELETED)
+    PATH.fire(turn.charge.status, Trigger.NEXT, turn, turn.charge_id)
+
+
+def delete(turn: Turn, patch: Delete) -> bool:
+    """Mark the intent deleted. Under `correct` all runs are voided; under `ignore` a current run is just closed."""
+    charge = turn.charge
+    patches.require_fresh(charge, patch.intent_version)
+    if patches.is_hidden(charge, patch.source):
+        patches.delete_hidden_base(turn)
+        return True
+    PATCHES.require(charge.status, Trigger.DELETE, charge.id)
+
+    if patch.credit_refund is CreditRefund.CORRECT:
+        turn.void_all_runs(VoidReason.CHARGE_DELETED)
+    elif charge.current_run_id is not None:
+        turn.close_current_run(RunClosedReason.CANCELLED)
+    turn.emit(
+        ChargeDeleted(
+            layer=patches.layer_to_delete(charge, patch),
+            intent_deleted_at=turn.facts.instant,
+            credit_refund=patch.credit_refund,
+            moved=turn.moved(Status.DELETED, Trigger.DELETE, None),
+        )
+    )
+    return True
+
+
+def _first_guard(charge: Charge, begins: Instant, ends: Instant) -> Instant:
+    """When the clock next has something to do, once the intent has changed: the begin in `created`, else the end."""
+    return begins if charge.status is Status.CREATED else ends
+
+
+def _begin_again(turn: Turn, trigger: Trigger, reason: ReopenedReason) -> None:
+    """After a change of the effective intent: void what was realized under the old one, and go back to `active`."""
+    charge = turn.charge
+    if charge.status is Status.CREATED:
+        return
+    turn.void_all_runs(VoidReason.INTENT_CHANGED)
+    if charge.status is not Status.ACTIVE:
+        moved = turn.moved(Status.ACTIVE, trigger, turn.usage.service_period.to)
+        turn.emit(ChargeReopened(reason=reason, moved=moved))
+
+
+def _clear(turn: Turn, to: Status, advance_after: Instant | None) -> None:
+    turn.emit(OverrideCleared(moved=turn.moved(to, Trigger.CLEAR_OVERRIDE, advance_after)))

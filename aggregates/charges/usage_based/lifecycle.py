@@ -1,0 +1,262 @@
+"""The lifecycle of usage settled from credit only, as two tables (lifecycles §7): the path, and what may be patched.
+
+Above the tables stand the guards, which read as conditions, and the work, which emits what a row lists. A row that is
+not in the table does not happen. Worked, unit price 1 USD, January, collection interval two days: 3 units known at
+the end of January start a run and take 3 of credit; 8 known when collection is complete take 5 more.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from aggregates.charges.events import (
+    ChargeActivated,
+    ChargeDeleted,
+    ChargeFinalized,
+    ChargeReopened,
+    CollectionAwaited,
+    CreditRefund,
+    FeatureResolved,
+    RealizationCompleted,
+    RealizationProcessed,
+    RealizationRunOpened,
+    ReopenedReason,
+    RunClosedReason,
+)
+from aggregates.charges.facts import Facts, QuantityNeeded
+from aggregates.charges.intent import LayerName
+from aggregates.charges.state import Charge, ResolvedFeature
+from aggregates.charges.turn import Turn
+from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
+from aggregates.runs import decisions as runs
+from aggregates.runs.events import RealizationRunStarted, RunType
+from aggregates.values.errors import ActiveRunAlreadyExists
+from aggregates.values.period import Instant
+
+COLLECTION_DELAY = timedelta(minutes=1)
+"""How long after its collection end a run is collected, so that ingestion can catch up (lifecycles §5.3)."""
+
+
+# ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def period_has_begun(turn: Turn) -> bool:
+    """The clock has reached the start of the effective service period."""
+    return turn.now >= turn.usage.service_period.from_
+
+
+def period_has_not_begun(turn: Turn) -> bool:
+    """The effective service period is still to come."""
+    return not period_has_begun(turn)
+
+
+def period_is_over(turn: Turn) -> bool:
+    """The clock has reached the end of the effective service period."""
+    return turn.now >= turn.usage.service_period.to
+
+
+def collection_is_complete(turn: Turn) -> bool:
+    """A minute has passed since the current run's collection end."""
+    return turn.now >= collected_after(turn.current_run.collection_end)
+
+
+def collected_after(collection_end: Instant) -> Instant:
+    """From when on a run with that collection end can be collected."""
+    return Instant(collection_end + COLLECTION_DELAY)
+
+
+# ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def activate(turn: Turn, row: Row[Turn]) -> None:
+    """Resolve the feature key, once and for all, and become active."""
+    charge, ref = turn.charge, turn.charge.identity.feature
+    assert ref is not None, f"charge {charge.id} has no feature"
+    if ref.key is not None and charge.resolved_feature is None:
+        feature, meter_id = turn.facts.metered_feature(ref.name)
+        turn.emit(FeatureResolved(feature_key=ref.key, feature_id=feature.id, meter_id=meter_id))
+    turn.emit(ChargeActivated(moved=turn.walked(row, turn.usage.service_period.to)))
+
+
+def start_final_run(turn: Turn, row: Row[Turn]) -> None:
+    """Start the one run of the charge: fix its collection end, meter and rate it, and cover it with credit.
+
+    Refuses a run while another is current, and a rated total below zero; nothing of the run exists then.
+    """
+    charge = turn.charge
+    if charge.current_run is not None:
+        raise ActiveRunAlreadyExists(charge.id, charge.current_run_id)
+    period, feature = turn.usage.service_period, feature_of(charge, turn.facts)
+    collection_end = turn.facts.collection_interval.after(period.to, turn.facts.zone)
+    run = turn.run_stream(turn.facts.mint())
+    turn.draft.emit(
+        run,
+        RealizationRunStarted(
+            charge_id=charge.id,
+            currency=charge.currency,
+            type=RunType.FINAL_REALIZATION,
+            service_period_from=period.from_,
+            service_period_to=period.to,
+            stored_at_lt=collection_end,
+            feature_id=feature.id,
+            feature_key=feature.key,
+            meter_id=feature.meter_id,
+        ),
+    )
+    rate_and_cover(turn, run.id)
+    turn.emit(
+        RealizationRunOpened(
+            run_id=run.id,
+            type=RunType.FINAL_REALIZATION,
+            service_period_from=period.from_,
+            service_period_to=period.to,
+            collection_end=collection_end,
+            feature_id=feature.id,
+            moved=turn.walked(row, collected_after(collection_end)),
+        )
+    )
+
+
+def await_collection(turn: Turn, row: Row[Turn]) -> None:
+    """Wait for usage that is stored late."""
+    entry = turn.current_run
+    moved = turn.walked(row, collected_after(entry.collection_end))
+    turn.emit(CollectionAwaited(run_id=entry.run_id, moved=moved))
+
+
+def finalize_run(turn: Turn, row: Row[Turn]) -> None:
+    """Meter and rate the run again within the bounds it was started with, and settle it to the last unit."""
+    run_id = turn.current_run.run_id
+    rate_and_cover(turn, run_id)
+    runs.finalize(turn.draft, turn.run_stream(run_id))
+    turn.close_current_run(RunClosedReason.FINALIZED)
+    moved = turn.walked(row, turn.charge.advance_after)
+    turn.emit(RealizationProcessed(run_id=run_id, no_fiat=True, moved=moved))
+
+
+def complete(turn: Turn, row: Row[Turn]) -> None:
+    """Note that the realization is complete."""
+    run_id = turn.charge.live_runs[-1].run_id
+    turn.emit(RealizationCompleted(run_id=run_id, moved=turn.walked(row, turn.charge.advance_after)))
+
+
+def finish(turn: Turn, row: Row[Turn]) -> None:
+    """Be done: the clock has nothing left to do."""
+    turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
+
+
+def reopen_as_created(turn: Turn, row: Row[Turn]) -> None:
+    """Begin again, before the base's service period."""
+    moved = turn.walked(row, turn.usage.service_period.from_)
+    turn.emit(ChargeReopened(reason=ReopenedReason.OVERRIDE_CLEARED, moved=moved))
+
+
+def reopen_as_active(turn: Turn, row: Row[Turn]) -> None:
+    """Begin again, within or after the base's service period."""
+    moved = turn.walked(row, turn.usage.service_period.to)
+    turn.emit(ChargeReopened(reason=ReopenedReason.OVERRIDE_CLEARED, moved=moved))
+
+
+def delete_with_base(turn: Turn, row: Row[Turn]) -> None:
+    """The base that holds again is a deleted one, and so is the charge."""
+    deleted_at = turn.usage.intent_deleted_at
+    assert deleted_at is not None, f"charge {turn.charge_id}: {row.rule} over a base that is not deleted"
+    turn.emit(
+        ChargeDeleted(
+            layer=LayerName.BASE,
+            intent_deleted_at=deleted_at,
+            credit_refund=CreditRefund.CORRECT,
+            moved=turn.walked(row, None),
+        )
+    )
+
+
+# ── metering, rating and covering a run ──────────────────────────────────────────────────────────────────────
+
+
+def feature_of(charge: Charge, facts: Facts) -> ResolvedFeature:
+    """The feature that runs are rated for: as resolved on activation, or as the intent names it by id."""
+    if charge.resolved_feature is not None:
+        return charge.resolved_feature
+    ref = charge.identity.feature
+    assert ref is not None, f"charge {charge.id} has no feature"
+    feature, meter_id = facts.metered_feature(ref.name)
+    return ResolvedFeature(key=feature.key, id=feature.id, meter_id=meter_id)
+
+
+def rate_and_cover(turn: Turn, run_id: UUID) -> None:
+    """Rate the run from the quantity within its bounds, and bring its credit to exactly the rated total."""
+    stream = turn.run_stream(run_id)
+    run = runs.run_in_hand(turn.draft, stream)
+    needed = QuantityNeeded(
+        meter_id=run.meter_id,
+        from_=turn.usage.service_period.from_,
+        to=run.service_period_to,
+        stored_at_lt=run.stored_at_lt,
+    )
+    metered = turn.facts.quantities.get(needed)
+    assert metered is not None, f"charge {turn.charge_id}: {needed} has to be asked for before it is rated"
+    usage = turn.usage
+    terms = runs.RatingTerms(
+        name=usage.name,
+        service_period=usage.service_period,
+        price=usage.price,
+        discounts=usage.discounts,
+        unit_config=usage.unit_config,
+        intent_version=turn.charge.intent_version,
+    )
+    total = runs.rate(turn.draft, stream, terms, metered, turn.facts.mint)
+    runs.reconcile(turn.draft, stream, total, turn.credit_terms)
+
+
+# ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────
+
+CREATED = Status.CREATED
+ACTIVE = Status.ACTIVE
+STARTED = Status.REALIZATION_STARTED
+WAITING = Status.WAITING_FOR_COLLECTION
+PROCESSING = Status.PROCESSING
+COMPLETED = Status.REALIZATION_COMPLETED
+FINAL = Status.FINAL
+DELETED = Status.DELETED
+ACTIVE_CLEAR_OVERRIDE = Status.ACTIVE_CLEAR_OVERRIDE
+DELETED_CLEAR_OVERRIDE = Status.DELETED_CLEAR_OVERRIDE
+NEXT = Trigger.NEXT
+
+# fmt: off
+PATH = Path("usage_based / credit_only", (
+    #   rule  from                    on    to          when                    then
+    Row("U2", CREATED,                NEXT, ACTIVE,     period_has_begun,       activate),
+    Row("U3", ACTIVE,                 NEXT, STARTED,    period_is_over,         start_final_run),
+    Row("U4", STARTED,                NEXT, WAITING,    always,                 await_collection),
+    Row("U5", WAITING,                NEXT, PROCESSING, collection_is_complete, finalize_run),
+    Row("U6", PROCESSING,             NEXT, COMPLETED,  always,                 complete),
+    Row("U7", COMPLETED,              NEXT, FINAL,      always,                 finish),
+    # The ways out of the statuses that own the clearing of an override.
+    Row("C1", ACTIVE_CLEAR_OVERRIDE,  NEXT, CREATED,    period_has_not_begun,   reopen_as_created),
+    Row("C2", ACTIVE_CLEAR_OVERRIDE,  NEXT, ACTIVE,     period_has_begun,       reopen_as_active),
+    Row("C3", DELETED_CLEAR_OVERRIDE, NEXT, DELETED,    always,                 delete_with_base),
+))
+
+# What holds in every row: a patch of a hidden base changes only that; clearing where there is no override does
+# nothing; clearing over a deleted base moves to `deleted.clear_override`, from anywhere but `deleted`, where the
+# override just falls away. Applying a change of the intent anywhere but in `created` voids all runs and starts again
+# from `active`; an override is cleared in place where no run has been started.
+PATCHES = PatchPolicy(
+    (Trigger.EXTEND, Trigger.SHRINK, Trigger.SET_OVERRIDE, Trigger.CLEAR_OVERRIDE, Trigger.DELETE),
+    {
+        #                       extend  shrink  set_override  clear_override  delete
+        CREATED:                "A       A       A             A               A",
+        ACTIVE:                 "A       A       A             A               A",
+        STARTED:                "A       A       A             >               A",
+        WAITING:                "A       A       A             >               A",
+        PROCESSING:             "R       R       R             R               A",
+        COMPLETED:              "A       A       A             >               A",
+        FINAL:                  "A       A       A             >               A",
+        ACTIVE_CLEAR_OVERRIDE:  "R       R       R             ·               A",
+        DELETED_CLEAR_OVERRIDE: "R       R       R             ·               A",
+        DELETED:                "R       R       R             >               R",
+    },
+)
+# fmt: on

@@ -1,0 +1,101 @@
+"""Usage-based charges as proposed: all findings of an intent, and the layer it makes (lifecycles §2.2, §2.3)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from aggregates.charges.facts import Facts
+from aggregates.charges.fields import (
+    known_currency,
+    reference,
+    required,
+    subscription,
+    tax_config,
+    whole_instant,
+    whole_period,
+)
+from aggregates.charges.intent import ChargeType, Identity, Periods, SettlementMode, UsageLayer
+from aggregates.charges.proposal import Proposed
+from aggregates.charges.requests import NewUsageCharge, UsageTerms
+from aggregates.rating.prices import Discounts, FlatPrice
+from aggregates.rating.validation import validate_terms
+from aggregates.values.errors import Findings
+from aggregates.values.money import Currency
+
+
+def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) -> Proposed | None:
+    """The charge that the request proposes, or None with everything that is wrong noted."""
+    required(request.customer, "customer", findings)
+    known_currency(request.currency, findings)
+    reference(request.unique_reference_id, "unique_reference_id", findings)
+    subscription(request.subscription, findings)
+    feature = request.feature
+    if (feature.id is None) == (feature.key is None):
+        findings.add("feature", "feature_ambiguous", "name the feature by id or by key, and not by both")
+    elif feature.key is not None and not feature.key.strip():
+        findings.add("feature", "required", "the feature key must not be empty")
+    tax = tax_config(request.tax, facts.invoicing_tax, facts, findings)
+    by_invoice = request.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE
+    if by_invoice:
+        findings.add("settlement_mode", "unsupported", "usage settled by invoice is not offered")
+    if by_invoice and request.currency.is_custom and request.cost_basis is None:
+        findings.add("cost_basis", "required", "a custom currency settled by invoice needs a cost basis")
+    elif request.cost_basis is not None and not (by_invoice and request.currency.is_custom):
+        findings.add("cost_basis", "not_allowed", "a cost basis is for custom currencies that are settled by invoice")
+    base = usage_layer(request.terms, request.currency, facts, findings)
+    if base is None or findings.items:
+        return None
+    identity = Identity(
+        managed_by=request.managed_by,
+        currency=request.currency,
+        settlement_mode=request.settlement_mode,
+        feature=feature,
+        tax=tax,
+        unique_reference_id=request.unique_reference_id,
+        subscription=request.subscription,
+        annotations=request.annotations,
+    )
+    return Proposed(customer=request.customer, charge_type=ChargeType.USAGE_BASED, identity=identity, base=base)
+
+
+def usage_layer(terms: UsageTerms, currency: Currency, facts: Facts, findings: Findings) -> UsageLayer | None:
+    """The layer that the terms make, of a base or of an override; None with everything that is wrong noted."""
+    required(terms.name, "name", findings)
+    periods = _periods(terms, findings)
+    discounts = _with_correlation_ids(terms.discounts, facts)
+    validate_terms(findings, terms.price, discounts, terms.unit_config)
+    if isinstance(terms.price, FlatPrice):
+        findings.add("price", "price_flat_for_usage", "usage cannot have a flat price; make it a flat fee")
+    if periods is None or findings.items or isinstance(terms.price, FlatPrice):
+        return None
+    return UsageLayer(
+        name=terms.name,
+        periods=periods,
+        price=terms.price,
+        discounts=discounts,
+        unit_config=terms.unit_config,
+        description=terms.description,
+        metadata=terms.metadata,
+    )
+
+
+def _periods(terms: UsageTerms, findings: Findings) -> Periods | None:
+    service = whole_period(terms.service_period, "service_period", findings)
+    if service is not None and service.is_empty:
+        findings.add("service_period", "period_empty", f"{service} has no second in which anything can be used")
+    full = whole_period(terms.full_service_period or terms.service_period, "full_service_period", findings)
+    billing = whole_period(terms.billing_period or terms.service_period, "billing_period", findings)
+    invoice_at = whole_instant(terms.invoice_at or terms.service_period.to, "invoice_at", findings)
+    if service is None or full is None or billing is None or invoice_at is None:
+        return None
+    return Periods(service_period=service, full_service_period=full, billing_period=billing, invoice_at=invoice_at)
+
+
+def _with_correlation_ids(discounts: Discounts, facts: Facts) -> Discounts:
+    """Discounts need an id that their lines can name; those that come without get one."""
+    percentage, usage = discounts.percentage, discounts.usage
+    if percentage is not None and not percentage.correlation_id:
+        percentage = msgspec.structs.replace(percentage, correlation_id=str(facts.mint()))
+    if usage is not None and not usage.correlation_id:
+        usage = msgspec.structs.replace(usage, correlation_id=str(facts.mint()))
+    return Discounts(percentage=percentage, usage=usage)

@@ -1,0 +1,106 @@
+"""What is wrong with what is asked for, all of it at once; and the charges it makes otherwise (lifecycles §2.5, §14).
+
+Each finding has the path of the field as the caller wrote it (`intents[2].settlement.cost_basis.rate`), a stable
+code, and a sentence. Where every finding has one code that has an error class of its own, that class is raised, else
+`ValidationFailed`: a caller who only got the tax code wrong sees `tax_code_not_found`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from aggregates.charges.facts import Facts, HeldKey
+from aggregates.charges.intent import UsageLayer
+from aggregates.charges.proposal import Proposed
+from aggregates.charges.purchase_terms import proposed_purchase
+from aggregates.charges.requests import NewCharge, NewFlatFee, NewPurchase, NewUsageCharge, UsageTerms
+from aggregates.charges.usage_terms import proposed_usage, usage_layer
+from aggregates.values.decimals import exact
+from aggregates.values.errors import (
+    CostBasisCurrencyMismatch,
+    CostBasisFiatMismatch,
+    FiatAmountRoundsToZero,
+    Findings,
+    ReferenceInUse,
+    TaxCodeNotFound,
+    Unsupported,
+    ValidationFailed,
+)
+from aggregates.values.money import Currency
+
+_OWN_CLASS: dict[str, type[ValidationFailed]] = {
+    error.code: error
+    for error in (
+        TaxCodeNotFound,
+        CostBasisCurrencyMismatch,
+        CostBasisFiatMismatch,
+        FiatAmountRoundsToZero,
+        Unsupported,
+    )
+}
+
+
+@exact
+def validated(requests: Sequence[NewCharge], facts: Facts) -> tuple[Proposed, ...]:
+    """What is to be created, one for each request and in their order.
+
+    Refuses, in this order: whatever is wrong with any of the intents, all together; a feature that does not exist,
+    then one without a meter (lifecycles §14.1); a key that another charge holds, or two requests ask for.
+    """
+    findings = Findings()
+    proposals = [_one(request, facts, findings, f"intents[{i}]") for i, request in enumerate(requests)]
+    raise_findings(findings)
+    complete = tuple(proposal for proposal in proposals if proposal is not None)
+    assert len(complete) == len(requests), "a request without a finding makes an intent"
+    _require_features(complete, facts)
+    return complete
+
+
+def validated_override(terms: UsageTerms, currency: Currency, facts: Facts) -> UsageLayer:
+    """The override layer that the terms make. Raises `ValidationFailed` with everything that is wrong."""
+    findings = Findings()
+    layer = usage_layer(terms, currency, facts, findings)
+    raise_findings(findings)
+    assert layer is not None
+    return layer
+
+
+def _require_features(proposals: Sequence[Proposed], facts: Facts) -> None:
+    """Every feature first, then every meter: an unknown feature is reported before a missing meter."""
+    names = [p.identity.feature.name for p in proposals if p.identity.feature is not None]
+    unknown = [name for name in names if name not in facts.features]
+    for name in (*unknown, *names):
+        facts.metered_feature(name)
+
+
+def require_free(keys: Sequence[HeldKey], facts: Facts, freed: Sequence[HeldKey] = ()) -> None:
+    """Raise `ReferenceInUse` where another charge holds one of the keys, unless this command has freed it."""
+    for key in keys:
+        holder = facts.held_keys.get(key)
+        if holder is not None and key not in freed:
+            raise ReferenceInUse(kind=key.kind, key=key.key, customer=key.customer, charge_id=holder)
+
+
+def _one(request: NewCharge, facts: Facts, findings: Findings, path: str) -> Proposed | None:
+    own = Findings()
+    match request:
+        case NewUsageCharge():
+            proposal = proposed_usage(request, facts, own)
+        case NewPurchase():
+            proposal = proposed_purchase(request, facts, own)
+        case NewFlatFee():
+            own.add("", "unsupported", "flat fees are not offered")
+            proposal = None
+        case _ as unreachable:
+            assert_never(unreachable)
+    findings.extend(own.items, path)
+    return proposal
+
+
+def raise_findings(findings: Findings) -> None:
+    """Raise everything found as one error; do nothing when nothing was found (R-12)."""
+    codes = {finding.code for finding in findings.items}
+    if len(codes) == 1:
+        raise _OWN_CLASS.get(codes.pop(), ValidationFailed)(tuple(findings.items))
+    findings.raise_if_any()

@@ -1,0 +1,297 @@
+"""What a run decides: its rating, and how much credit covers it. Events go to the run's stream and the pool's.
+
+The charge decides when (lifecycles §19.1): these functions work on a draft in which the charge's decision is being
+made, emit what happened, and leave the rest to it. Nothing is emitted for a fact that did not happen: an empty
+allocation, a correction of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from aggregates.credits.decisions import allocations, collect, correct, corrections
+from aggregates.credits.events import SettlementMode
+from aggregates.credits.pool import CreditPool
+from aggregates.credits.requests import Collect, Correct, SourceCut
+from aggregates.event import Stream
+from aggregates.journal.chart import TaxBehavior
+from aggregates.outcome import Draft
+from aggregates.policies import UsageCreditCut
+from aggregates.rating.lines import booked
+from aggregates.rating.prices import Discounts, Price, UnitConfig
+from aggregates.rating.requests import RunEngine, RunToRate
+from aggregates.rating.run import rate_run
+from aggregates.runs.events import (
+    CreditAllocation,
+    CreditCorrection,
+    CreditsAllocated,
+    CreditsCorrected,
+    CreditSource,
+    QuantityClamped,
+    RunFinalized,
+    RunRated,
+    RunVoided,
+    VoidReason,
+)
+from aggregates.runs.state import RealizationRun
+from aggregates.values.decimals import ZERO, exact, plain
+from aggregates.values.errors import (
+    ChargeTotalIsNegative,
+    CreditAllocationsDoNotMatchTotal,
+    InsufficientFunds,
+    RunNotFound,
+)
+from aggregates.values.identifiers import GroupRef, Mint
+from aggregates.values.money import Currency
+from aggregates.values.period import Instant, Period
+from aggregates.values.totals import Totals
+
+ENGINE = RunEngine.DELTA
+"""One run realizes the whole charge, so there is nothing to subtract and every engine books the same amounts."""
+
+
+class Metered(msgspec.Struct, frozen=True):
+    """A meter's answer: the exact quantity, and the ingest position it had read to (decision 16)."""
+
+    quantity: Decimal
+    position: int = 0
+
+
+class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the effective intent a run is rated by; `service_period` is that of the whole charge."""
+
+    name: str
+    service_period: Period
+    price: Price
+    discounts: Discounts
+    unit_config: UnitConfig | None
+    intent_version: int
+
+
+class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Which credit may cover a run: the pool, which lots count at the period's end, and the tax it is booked under.
+
+    `now` and `mint` are the facts of the command that a movement of credit needs.
+    """
+
+    pool: Stream
+    cut: UsageCreditCut
+    now: datetime
+    mint: Mint
+    tax_code: str | None = None
+    tax_behavior: TaxBehavior | None = None
+
+
+def run_in_hand(draft: Draft, run: Stream) -> RealizationRun:
+    """The run as it stands in the draft. Raises `RunNotFound`."""
+    state: RealizationRun | None = draft.state(run.id)
+    if state is None:
+        raise RunNotFound(run.id)
+    return state
+
+
+@exact
+def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: Mint) -> Decimal:
+    """Rate the run from what the meter answered; the rated total is the answer, credit not counted.
+
+    A quantity below zero is rated as zero, and its true value recorded (decision 18). Refuses a total below zero
+    (`ChargeTotalIsNegative`, lifecycles §5.5) before anything is emitted.
+    """
+    state = run_in_hand(draft, run)
+    quantity = max(metered.quantity, ZERO)
+    rated = rate_run(
+        RunToRate(
+            engine=ENGINE,
+            price=terms.price,
+            currency=state.currency,
+            service_period=terms.service_period,
+            period=Period(state.service_period_from, state.service_period_to),
+            quantity=quantity,
+            run_id=str(run.id),
+            discounts=terms.discounts,
+            unit_config=terms.unit_config,
+            stored_at_lt=state.stored_at_lt,
+            line_name=terms.name,
+        )
+    )
+    checked(rated.totals, state)
+    if metered.quantity < ZERO:
+        draft.emit(
+            run,
+            QuantityClamped(
+                metered_quantity=plain(metered.quantity),
+                stored_at_lt=state.stored_at_lt,
+                meter_position=metered.position,
+            ),
+        )
+    draft.emit(
+        run,
+        RunRated(
+            metered_quantity=plain(quantity),
+            totals=rated.totals,
+            detailed_lines=booked(rated.lines, [str(mint()) for _ in rated.lines]),
+            rating_engine=rated.engine,
+            rating_engine_version=rated.engine_version,
+            stored_at_lt=state.stored_at_lt,
+            meter_position=metered.position,
+            intent_version=terms.intent_version,
+            snapshots=rated.snapshots,
+        ),
+    )
+    return rated.totals.total
+
+
+def checked(totals: Totals, run: RealizationRun) -> None:
+    """What holds of a run's totals whenever it is rated (R-04): not below zero, reconciled, exact in its currency.
+
+    Only the first can come from input; the other two would be defects of rating.
+    """
+    if totals.total < ZERO:
+        raise ChargeTotalIsNegative(run.charge_id, totals.total)
+    assert totals.reconciles, f"run {run.id}: the total {totals.total} is not what its parts say"
+    currency: Currency = run.currency
+    assert all(
+        currency.holds(part) for part in (totals.amount, totals.charges_total, totals.discounts_total, totals.total)
+    ), f"run {run.id}: {totals} has more decimals than {currency.code}"
+
+
+@exact
+def reconcile(draft: Draft, run: Stream, target: Decimal, credit: CreditTerms) -> None:
+    """Bring the run's credit to exactly the target: allocate what is missing, or give back what is too much.
+
+    3 allocated and a target of 8 allocate 5; 20 allocated and a target of 11 give 9 back, newest first. What no
+    credit covers becomes advance, so that an allocation is met to the last unit (lifecycles §6.2).
+    """
+    state = run_in_hand(draft, run)
+    delta = state.currency.rounded(target) - state.credits_total
+    if delta > ZERO:
+        _allocate(draft, state, target, delta, credit)
+    elif delta < ZERO:
+        _give_back(draft, state, target, -delta, credit)
+
+
+def finalize(draft: Draft, run: Stream) -> None:
+    """Write the last totals: all of it is covered by credit, so nothing is left to pay (lifecycles §5.5)."""
+    state = run_in_hand(draft, run)
+    totals = state.totals
+    assert not totals.total, f"run {run.id}: {totals.total} is left after exact reconciliation"
+    draft.emit(run, RunFinalized(totals=totals, no_fiat_transaction_required=True))
+
+
+def void(draft: Draft, run: Stream, reason: VoidReason, credit: CreditTerms) -> None:
+    """Give all of the run's credit back and mark it deleted; it stays in the history (lifecycles §7.2)."""
+    reconcile(draft, run, ZERO, credit)
+    draft.emit(run, RunVoided(reason=reason, deleted_at=credit.now))
+
+
+def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
+    """Collect from the pool, booked at the end of the run's period; the parts sum to what was asked."""
+    event = collect(
+        _pool(draft, credit.pool, run.currency),
+        Collect(
+            charge=run.charge_id,
+            run=run.id,
+            amount=amount,
+            mode=SettlementMode.CREDIT_ONLY,
+            feature=run.feature_key,
+            booked_at=run.service_period_to,
+            sources_at=SourceCut(run.service_period_to, credit.cut),
+            accounting_date=_accounting_date(run),
+            tax_code=credit.tax_code,
+            tax_behavior=credit.tax_behavior,
+        ),
+    )
+    if event is None:
+        raise CreditAllocationsDoNotMatchTotal(collected=ZERO, target=amount)
+    parts = allocations(event)
+    collected = sum((part.amount for part in parts), ZERO)
+    if collected != amount:
+        raise CreditAllocationsDoNotMatchTotal(collected=collected, target=amount)
+    record = draft.emit(credit.pool, event)
+    group = GroupRef(record.stream, record.version)
+    draft.emit(
+        run.stream,
+        CreditsAllocated(
+            allocations=tuple(
+                CreditAllocation(
+                    id=part.id,
+                    amount=plain(part.amount),
+                    source=CreditSource(part.kind),
+                    ledger_group=group,
+                    sort_hint=part.position,
+                )
+                for part in parts
+            ),
+            booked_at=run.service_period_to,
+            target=plain(target),
+            exact=True,
+        ),
+    )
+
+
+def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
+    """Let the pool correct newest first, and note per allocation what it gave back.
+
+    Booked where the allocation was, at the end of the run's period, so that a provisional allocation and its
+    correction fall into the same accounts at the same time.
+    """
+    event = correct(
+        _pool(draft, credit.pool, run.currency),
+        Correct(
+            charge=run.charge_id,
+            run=run.id,
+            amount=amount,
+            booked_at=run.service_period_to,
+            accounting_date=_accounting_date(run),
+        ),
+    )
+    if event is None:
+        raise InsufficientFunds(asked=amount, remaining=ZERO, charge_id=run.charge_id)
+    given_back = corrections(event)
+    _check_corrections(run, given_back, amount)
+    record = draft.emit(credit.pool, event)
+    group = GroupRef(record.stream, record.version)
+    draft.emit(
+        run.stream,
+        CreditsCorrected(
+            corrections=tuple(
+                CreditCorrection(
+                    id=credit.mint(),
+                    corrects=allocation,
+                    amount=plain(part),
+                    ledger_group=group,
+                    sort_hint=position,
+                )
+                for position, (allocation, part) in enumerate(given_back)
+            ),
+            booked_at=run.service_period_to,
+            target=plain(target),
+        ),
+    )
+
+
+def _check_corrections(run: RealizationRun, given_back: Sequence[tuple[UUID, Decimal]], amount: Decimal) -> None:
+    """A correction names an allocation of this run, takes no more than is left of it, and sums to what was asked."""
+    total = sum((part for _, part in given_back), ZERO)
+    assert total == -amount, f"run {run.id}: {total} given back where {amount} was asked"
+    allocated = {r.id for r in run.credit_realizations if r.corrects is None}
+    for allocation, part in given_back:
+        assert allocation in allocated, f"run {run.id}: {allocation} is no allocation of it"
+        left = run.remaining(allocation)
+        assert -part <= left, f"run {run.id}: {part} given back of {left} left of {allocation}"
+
+
+def _pool(draft: Draft, pool: Stream, currency: Currency) -> CreditPool:
+    assert draft.holds(pool.id), f"the pool {pool.id} has to be in hand before credit moves"
+    state: CreditPool | None = draft.state(pool.id)
+    return state if state is not None else CreditPool.empty(currency)
+
+
+def _accounting_date(run: RealizationRun) -> Instant:
+    """Statements count usage in the period it belongs to: the second before its end (decision 35)."""
+    return Instant(run.service_period_to - timedelta(seconds=1))
