@@ -40,7 +40,7 @@ from aggregates.rating.prices import (
     UsagePrice,
 )
 from aggregates.rating.rate import LineToRate, RatedLine, rate
-from aggregates.rating.requests import PriorRun, RatedRun, RunEngine, RunToRate, Snapshot
+from aggregates.rating.requests import PriorRun, RatedRun, RunEngine, RunToRate, Snapshot, engine_named
 from aggregates.rating.run import rate_run, rate_totals, snapshot_instants
 from aggregates.rating.validation import checked_terms, validate_terms
 
@@ -54,6 +54,7 @@ __all__ = [
     "billable_period",
     "booked",
     "RunEngine",
+    "engine_named",
     "RunToRate",
     "PriorRun",
     "Snapshot",

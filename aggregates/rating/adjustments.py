@@ -37,7 +37,7 @@ from aggregates.rating.prices import (
 )
 from aggregates.rating.refusal import refuse
 from aggregates.rating.validation import unit_config_is_valid
-from aggregates.values.decimals import DIGITS, ZERO, decimal_places, divide, shortest, text
+from aggregates.values.decimals import DIGITS, ZERO, decimal_places, divide, exact, shortest, text
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
 
@@ -101,6 +101,7 @@ def convert_usage(
     )
 
 
+@exact
 def converted(config: UnitConfig, raw: Decimal) -> Decimal:
     """The quantity in billed units, unrounded; for balance checks. An unknown operation changes nothing."""
     if config.operation == MULTIPLY:
@@ -110,6 +111,7 @@ def converted(config: UnitConfig, raw: Decimal) -> Decimal:
     return raw
 
 
+@exact
 def invoiced(config: UnitConfig, raw: Decimal, *, exactly: bool = False) -> Decimal:
     """The quantity in billed units as it is billed: rounded at the config's precision, if it rounds."""
     context = _QUANTIZING.get(config.rounding)
@@ -118,7 +120,7 @@ def invoiced(config: UnitConfig, raw: Decimal, *, exactly: bool = False) -> Deci
     quantity = converted(config, raw)
     if context is None or decimal_places(quantity) <= config.precision:
         return quantity
-    return quantity.quantize(Decimal(1).scaleb(-config.precision), context=context) + ZERO
+    return quantity.quantize(Decimal(1).scaleb(-config.precision), context=context) or ZERO
 
 
 def _round_quotient(dividend: Decimal, divisor: Decimal, places: int, mode: str) -> Decimal:
@@ -131,7 +133,7 @@ def _round_quotient(dividend: Decimal, divisor: Decimal, places: int, mode: str)
         or (mode == HALF_UP and abs(rest) * 2 >= abs(divisor))
     ):
         whole += away
-    return whole.scaleb(-places) + ZERO
+    return whole.scaleb(-places) or ZERO
 
 
 def same_unit_config(left: UnitConfig | None, right: UnitConfig | None) -> bool:
@@ -238,11 +240,13 @@ def discount_percentage(
         d.discount(AmountDiscount(amount=amount, child_unique_reference_id=reference, reason=reason))
 
 
+@exact
 def percentage_of(percentage: Decimal, value: Decimal) -> Decimal:
     """That many per cent of a value, to 16 decimals: 50 % of 100 is 50."""
     return divide(value * percentage, HUNDRED, QUOTIENT_PLACES)
 
 
+@exact
 def with_markup(percentage: Decimal, value: Decimal) -> Decimal:
     """A value and that many per cent on top: 100 and 50 % are 150."""
     return divide(value * (HUNDRED + percentage), HUNDRED, QUOTIENT_PLACES)

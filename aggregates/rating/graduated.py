@@ -17,7 +17,7 @@ from aggregates.rating.place import Place
 from aggregates.rating.prices import Tier, TieredPrice
 from aggregates.rating.refusal import refuse
 from aggregates.rating.validation import price_is_valid
-from aggregates.values.decimals import ONE, ZERO
+from aggregates.values.decimals import ONE, ZERO, exact
 from aggregates.values.money import Currency
 
 
@@ -38,16 +38,9 @@ def rate_graduated(
     Tiers to 5 flat 100, to 10 flat 50, to 15 at 5, above at 1: 22 units are 100 + 50 + 25 + 7 = 182. Refuses an
     invalid price, and a line that starts, ends or runs below zero.
     """
-    if not price_is_valid(price):
-        refuse("price_invalid", "the graduated price is invalid", "price")
     start = usage.pre_line_quantity
     end = start + usage.quantity
-    if start < ZERO:
-        refuse("graduated_negative_from_quantity", f"usage before the line is {start}", "usage")
-    if end < ZERO:
-        refuse("graduated_negative_to_quantity", f"usage up to the end of the line is {end}", "usage")
-    if end < start:
-        refuse("graduated_negative_line_quantity", f"usage of the line is {usage.quantity}", "usage")
+    _check(price, start, end)
     lines: list[Draft] = []
     for number, tier, width, at_boundary in stretches(
         price, start, end, tiers_always_sorted=arithmetic.tiers_always_sorted
@@ -59,6 +52,17 @@ def rate_graduated(
             label, reference = f"flat price for tier {number}", f"graduated-tiered-{number}-flat-price"
             lines.append(draft(label, reference, ONE, tier.flat_price, currency))
     return lines
+
+
+def _check(price: TieredPrice, start: Decimal, end: Decimal) -> None:
+    if not price_is_valid(price):
+        refuse("price_invalid", "the graduated price is invalid", "price")
+    if start < ZERO:
+        refuse("graduated_negative_from_quantity", f"usage before the line is {start}", "usage")
+    if end < ZERO:
+        refuse("graduated_negative_to_quantity", f"usage up to the end of the line is {end}", "usage")
+    if end < start:
+        refuse("graduated_negative_line_quantity", f"usage of the line is {end - start}", "usage")
 
 
 def stretches(
@@ -93,6 +97,7 @@ class TierRange(NamedTuple):
     previous_total: Decimal
 
 
+@exact
 def tier_ranges(
     price: TieredPrice, start: Decimal, end: Decimal, currency: Currency
 ) -> tuple[list[TierRange], Decimal]:
@@ -100,6 +105,7 @@ def tier_ranges(
 
     Every flat part and every stretch of units is rounded by itself.
     """
+    _check(price, start, end)
     ranges: list[TierRange] = []
     total = ZERO
     before = stretches(price, ZERO, start) if start else iter(())

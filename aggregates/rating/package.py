@@ -12,7 +12,7 @@ from aggregates.rating.place import Place
 from aggregates.rating.prices import PackagePrice
 from aggregates.rating.refusal import refuse
 from aggregates.rating.unit import USAGE_LABEL
-from aggregates.values.decimals import ONE, ZERO, divide
+from aggregates.values.decimals import ONE, ZERO, divide, exact
 from aggregates.values.money import Currency
 
 
@@ -31,6 +31,7 @@ def rate_package(
     return [draft(USAGE_LABEL, AMOUNT_REFERENCE, count, price.amount, currency)] if count else []
 
 
+@exact
 def packages(quantity: Decimal, size: Decimal, *, exactly: bool = False) -> Decimal:
     """How many packages hold the quantity: of 10, 1 needs 1, 10 needs 1, 11 needs 2 and -15 needs -1.
 
@@ -39,7 +40,7 @@ def packages(quantity: Decimal, size: Decimal, *, exactly: bool = False) -> Deci
     if not size:
         refuse("division_by_zero", "a package must hold more than nothing", "price.quantity_per_package")
     if quantity % size == 0:
-        return (quantity / size).to_integral_value() + ZERO
+        return (quantity / size).to_integral_value() or ZERO
     if exactly:
         return quantity // size + (ONE if (quantity < 0) == (size < 0) else ZERO)
     return divide(quantity, size, QUOTIENT_PLACES).to_integral_value(rounding=ROUND_FLOOR) + ONE

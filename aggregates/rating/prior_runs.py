@@ -15,6 +15,7 @@ from aggregates.rating.lines import DetailedLine
 from aggregates.rating.refusal import refuse
 from aggregates.rating.requests import PriorRun, RunEngine, RunToRate
 from aggregates.values.errors import Findings
+from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
 
 Fetch: TypeAlias = Callable[[Sequence[str]], Mapping[str, tuple[DetailedLine, ...]]]
@@ -82,13 +83,24 @@ def with_lines(prior_runs: Sequence[PriorRun], fetch: Fetch) -> tuple[PriorRun, 
     )
 
 
-def booked_lines(prior_runs: Iterable[PriorRun]) -> list[DetailedLine]:
-    """All lines of the runs. Refuses a run whose lines are not loaded (`prior_run_lines_missing`)."""
+def booked_lines(prior_runs: Iterable[PriorRun], currency: Currency) -> list[DetailedLine]:
+    """All lines of the runs; a line without a period is on its run's.
+
+    Refuses a run whose lines are not loaded (`prior_run_lines_missing`) and a line of another currency than the
+    charge's (`currency_mismatch`).
+    """
     lines: list[DetailedLine] = []
     for i, prior in enumerate(prior_runs):
         if prior.lines is None:
             refuse("prior_run_lines_missing", f"prior runs[{i}]: detailed lines must be expanded", f"prior_runs[{i}]")
-        lines.extend(prior.lines)
+        for line in prior.lines:
+            if line.currency is not None and line.currency != currency.key:
+                refuse(
+                    "currency_mismatch",
+                    f"run {prior.run_id} booked a line in {line.currency}, the charge is in {currency.key}",
+                    f"prior_runs[{i}]",
+                )
+            lines.append(line if line.service_period else msgspec.structs.replace(line, service_period=prior.period))
     return lines
 
 

@@ -17,6 +17,7 @@ import msgspec
 from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
 from aggregates.rating.lines import DetailedLine
 from aggregates.rating.prices import NO_DISCOUNTS, Discounts, Price, UnitConfig
+from aggregates.rating.refusal import refuse
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
 from aggregates.values.totals import Totals
@@ -41,6 +42,15 @@ class RunEngine(StrEnum):
     def is_plain(self) -> bool:
         """Whether this is an engine of part II, which behaves as the reference system does."""
         return self in {RunEngine.DELTA, RunEngine.PERIOD_PRESERVING}
+
+
+def engine_named(name: str) -> RunEngine:
+    """The engine of that name. Refuses an unknown one (`unsupported_rating_engine`)."""
+    try:
+        return RunEngine(name)
+    except ValueError:
+        known = ", ".join(RunEngine)
+        refuse("unsupported_rating_engine", f"there is no rating engine {name!r}; there are {known}", "engine")
 
 
 REFERENCE_ENGINE = RunEngine.DELTA

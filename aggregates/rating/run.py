@@ -54,7 +54,7 @@ def rate_run(run: RunToRate, rater: Rater | None = None) -> RatedRun:
         check_late(run, priors, findings)
         quantities.check_not_negative(findings)
     findings.raise_if_any()
-    booked = booked_lines(priors)
+    booked = booked_lines(priors, run.currency)
     rate_quantity = rater or price_rater(run)
     if run.engine is RunEngine.DELTA:
         lines = rate_delta(run, booked, rate_quantity)
@@ -85,7 +85,7 @@ def snapshot_instants(run: RunToRate) -> tuple[Instant, ...]:
     if run.engine is RunEngine.PERIOD_PRESERVING:
         moments = {prior.period.to for prior in priors}
     else:
-        moments = set(boundaries(run, priors, booked_lines(priors)))
+        moments = set(boundaries(run, priors, booked_lines(priors, run.currency)))
     return tuple(sorted(moments - {run.period.to, run.service_period.from_}))
 
 

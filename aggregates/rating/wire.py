@@ -141,7 +141,9 @@ PRICE_TYPES = frozenset(str(part.__struct_config__.tag) for part in get_args(Any
 
 
 def without_nulls(value: Any) -> Any:
-    """The same JSON without keys that say null."""
+    """The same JSON without keys that say null. Refuses a float: it has already lost what was written."""
+    if isinstance(value, float):
+        refuse("number_not_exact", f'{value!r} is a binary float; write it as text, like "0.10"')
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         return {key: without_nulls(part) for key, part in fields.items() if part is not None}

@@ -57,11 +57,11 @@ class Currency(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def rounded_up(self, amount: Decimal) -> Decimal:
         """The amount at this currency's precision, away from zero: 1.221 USD is 1.23, -1.221 is -1.23."""
-        return amount.quantize(self.unit, rounding=ROUND_UP, context=_WIDE) + ZERO
+        return amount.quantize(self.unit, rounding=ROUND_UP, context=_WIDE) or ZERO
 
     def rounded_down(self, amount: Decimal) -> Decimal:
         """The amount at this currency's precision, toward zero: 1.229 USD is 1.22, -1.229 is -1.22."""
-        return amount.quantize(self.unit, rounding=ROUND_DOWN, context=_WIDE) + ZERO
+        return amount.quantize(self.unit, rounding=ROUND_DOWN, context=_WIDE) or ZERO
 
     @property
     def unit(self) -> Decimal:

@@ -293,7 +293,10 @@ def play_percentage(v: Vector) -> Any:
 
 def play_price_validate(v: Vector) -> Any:
     findings = Findings()
-    validate_price(a_price(v), findings)
+    try:
+        validate_price(a_price(v), findings)
+    except ValidationFailed:  # a price that cannot even be read is not valid
+        return {"valid": False}
     return {"valid": not findings.items}
 
 

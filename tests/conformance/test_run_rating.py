@@ -22,7 +22,7 @@ from aggregates.rating.naming import with_period_suffix
 from aggregates.rating.prices import AnyPrice, Discounts
 from aggregates.rating.prior_runs import check_window, current_period, derived_periods, ending_before, with_lines
 from aggregates.rating.refusal import refuse
-from aggregates.rating.requests import REFERENCE_ENGINE, PriorRun, RateOptions, RunEngine, RunToRate, Snapshot
+from aggregates.rating.requests import REFERENCE_ENGINE, PriorRun, RateOptions, RunToRate, Snapshot, engine_named
 from aggregates.rating.run import price_rater, rate_run, rate_totals
 from aggregates.rating.subtract import AS_CORRECTION, CARRIED_OVER, Namer, own_reference, subtract
 from aggregates.rating.wire import read_price, without_nulls
@@ -122,7 +122,7 @@ def lines_of(raw: Sequence[Mapping[str, Any]] | None, side: str) -> tuple[Detail
 def a_run(case: Case, **given: Any) -> RunToRate:
     service_period = given.pop("service_period", None) or service_period_of(case)
     fields = {
-        "engine": an_engine(case.get("engine", "delta")),
+        "engine": engine_named(case.get("engine", "delta")),
         "price": a_price(case),
         "currency": Currency(case["currency"]["code"], case["currency"]["precision"]),
         "service_period": service_period,
@@ -132,12 +132,6 @@ def a_run(case: Case, **given: Any) -> RunToRate:
         **given,
     }
     return RunToRate(**fields)
-
-
-def an_engine(name: str) -> RunEngine:
-    if name not in set(RunEngine):
-        refuse("unsupported_rating_engine", f"there is no rating engine {name!r}", "engine")
-    return RunEngine(name)
 
 
 class Recorder:
@@ -363,7 +357,7 @@ def metered(case: Case, service_period: Period, to: Instant) -> Decimal:
 def play_usage(case: Case) -> None:
     service_period, to = service_period_of(case), instant(case["service_period_to"])
     check_window(service_period, to)
-    an_engine(case["engine"])
+    engine_named(case["engine"])
     given = tuple(
         PriorRun(
             run_id=raw["id"],
