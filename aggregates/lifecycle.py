@@ -138,11 +138,22 @@ class Cell(StrEnum):
 
 
 class PatchPolicy:
-    """Status down the side, operation across the top, one letter a cell; written as text, so that it is a table."""
+    """Status down the side, operation across the top, one letter a cell; written as text, so that it is a table.
 
-    def __init__(self, operations: Sequence[Trigger], table: Mapping[Status, str]) -> None:
+    `leads_to` says where an operation may take a charge; an operation that is not in it keeps the status.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        operations: Sequence[Trigger],
+        table: Mapping[Status, str],
+        leads_to: Mapping[Trigger, Sequence[Status]],
+    ) -> None:
+        self.name = name
         self.operations = tuple(operations)
         self.statuses = tuple(table)
+        self.leads_to = {operation: tuple(leads_to.get(operation, ())) for operation in operations}
         self._cells: dict[tuple[Status, Trigger], Cell] = {}
         for status, letters in table.items():
             for operation, letter in zip(operations, letters.split(), strict=True):

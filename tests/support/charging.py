@@ -32,7 +32,9 @@ from aggregates.charges.requests import (
     UsageTerms,
 )
 from aggregates.charges.state import Charge, stream
+from aggregates.charges.turn import Turn
 from aggregates.event import AnyRecorded, DomainEvent, Origin, Stream
+from aggregates.lifecycle import Status
 from aggregates.outcome import Draft
 from aggregates.policies import Policies
 from aggregates.rating.prices import AnyPrice, UnitPrice
@@ -41,7 +43,7 @@ from aggregates.values.decimals import exact
 from aggregates.values.errors import LedgerError
 from aggregates.values.money import FIAT
 from aggregates.values.period import Duration, timestamp
-from tests.given import CUSTOMER, EVOLVERS, NAMESPACE, ids
+from tests.given import CUSTOMER, EVOLVERS, NAMESPACE, ids, origin
 
 METER = UUID("00000000-0000-7000-8000-00000000aaaa")
 FEATURE = Feature(id=UUID("00000000-0000-7000-8000-00000000bbbb"), key="api-requests", meter_id=METER)
@@ -109,12 +111,26 @@ class World:
         self.held_keys: dict[HeldKey, UUID] = {}
         self.facts: dict[str, Any] = {}
         self.last: list[AnyRecorded] = []
+        self.log: list[AnyRecorded] = []
 
     # ── what happens outside ─────────────────────────────────────────────────────────────────────────────────
 
     def use(self, value: str | int, time: str = "2026-01-15", stored_at: str | None = None) -> None:
         """Usage of that value; stored when it happened unless said otherwise."""
         self.usage.append(Used(Decimal(value), timestamp(time), timestamp(stored_at or time)))
+
+    def rewind(self, status: Status) -> None:
+        """Go back to the moment in which a charge last came to that status, between two events of one save perhaps."""
+        moved = [getattr(record.body, "moved", None) for record in self.log]
+        moments = [i for i, move in enumerate(moved) if move is not None and move.status_to is status]
+        self._rewrite(self.log[: moments[-1] + 1])
+
+    def turn(self, charge: UUID, at: str) -> Turn:
+        """The charge as guards see it at that time."""
+        now = timestamp(at)
+        draft = Draft(origin(now), EVOLVERS)
+        self._hold(draft, stream(charge, CUSTOMER))
+        return Turn(draft, charge, self._facts_at(now))
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,9 +173,9 @@ class World:
         patch = ClearOverride(**more)
         return self._patch(charge, at, lambda draft, facts: decisions.clear_override(draft, charge, patch, facts))
 
-    def delete(self, charge: UUID, at: str, source: PatchSource = PatchSource.SYSTEM, **more: Any) -> bool:
+    def delete(self, charge: UUID, at: str, source: str = "system", **more: Any) -> bool:
         """Delete the charge."""
-        patch = Delete(source=source, **more)
+        patch = Delete(source=PatchSource(source), **more)
         return self._patch(charge, at, lambda draft, facts: decisions.delete(draft, charge, patch, facts))
 
     def pay(self, charge: UUID, step: str, at: str) -> bool:
@@ -253,6 +269,7 @@ class World:
     def _keep(self, draft: Draft) -> None:
         """Append, and prove that the records make the state the decision had in hand."""
         self.last = list(draft.records)
+        self.log += self.last
         for held in draft.read():
             self.streams[held.stream.id] = held.stream
         for record in draft.records:
@@ -268,6 +285,13 @@ class World:
                         self.held_keys[held_key] = key.owner
         for held in draft.touched():
             assert self._fold(held.stream.id) == held.state, f"replay of {held.stream} differs"
+
+    def _rewrite(self, log: list[AnyRecorded]) -> None:
+        self.log, self.records = [], {}
+        for record in log:
+            kept = self.records.setdefault(record.stream, [])
+            kept.append(msgspec.structs.replace(record, version=len(kept) + 1))
+            self.log.append(kept[-1])
 
     def _fold(self, stream_id: UUID) -> Any:
         records = self.records.get(stream_id, [])

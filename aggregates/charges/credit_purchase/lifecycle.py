@@ -181,6 +181,7 @@ EXTERNAL = Path("credit_purchase / external", (
 # A purchase has one layer and cannot be patched; what can be done to it at any time after the grant is to take the
 # unused part back, and that changes no status. Voiding again answers with the first void.
 VOIDING = PatchPolicy(
+    "credit_purchase",
     (Trigger.VOID,),
     {
         #                     void
@@ -192,5 +193,6 @@ VOIDING = PatchPolicy(
         SETTLED:             "A",
         FINAL:               "A",
     },
+    leads_to={},
 )
 # fmt: on

@@ -39,6 +39,10 @@ def advance(turn: Turn) -> bool:
     return bool(list(PATH.walk(lambda: turn.charge.status, turn)))
 
 
+STARTS_RUN = frozenset({Status.CREATED, Status.ACTIVE, Status.ACTIVE_CLEAR_OVERRIDE})
+"""The statuses from which advancing gets to the start of a run, once the period is over."""
+
+
 def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
     """What a meter has to answer before the charge advances: at most one question, as bounds are fixed from the start.
 
@@ -52,7 +56,7 @@ def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) 
         if facts.now < collected_after(run.stored_at_lt):
             return ()
         bounds = (run.meter_id, run.service_period_to, run.stored_at_lt)
-    elif charge.status in {Status.CREATED, Status.ACTIVE} and facts.now >= period.to:
+    elif charge.status in STARTS_RUN and facts.now >= period.to:
         end = facts.collection_interval.after(period.to, facts.zone)
         bounds = (feature_of(charge, facts).meter_id, period.to, end)
     else:

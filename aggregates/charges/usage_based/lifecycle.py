@@ -244,6 +244,7 @@ PATH = Path("usage_based / credit_only", (
 # override just falls away. Applying a change of the intent anywhere but in `created` voids all runs and starts again
 # from `active`; an override is cleared in place where no run has been started.
 PATCHES = PatchPolicy(
+    "usage_based / credit_only",
     (Trigger.EXTEND, Trigger.SHRINK, Trigger.SET_OVERRIDE, Trigger.CLEAR_OVERRIDE, Trigger.DELETE),
     {
         #                       extend  shrink  set_override  clear_override  delete
@@ -257,6 +258,13 @@ PATCHES = PatchPolicy(
         ACTIVE_CLEAR_OVERRIDE:  "R       R       R             ·               A",
         DELETED_CLEAR_OVERRIDE: "R       R       R             ·               A",
         DELETED:                "R       R       R             >               R",
+    },
+    leads_to={
+        Trigger.EXTEND: (ACTIVE,),
+        Trigger.SHRINK: (ACTIVE,),
+        Trigger.SET_OVERRIDE: (ACTIVE,),
+        Trigger.CLEAR_OVERRIDE: (ACTIVE_CLEAR_OVERRIDE, DELETED_CLEAR_OVERRIDE),
+        Trigger.DELETE: (DELETED,),
     },
 )
 # fmt: on

@@ -1,0 +1,323 @@
+"""The tables of the lifecycles are whole: nothing unreachable, no dead end, no ambiguity, no empty cell.
+
+Then every row and every cell is walked: a charge is brought to the status, the row's trigger or the cell's operation is
+sent, and what the table says happens. Statuses that never rest are met by going back to a moment within a save.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from uuid import UUID
+
+import pytest
+
+from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, PROMOTIONAL, VOIDING
+from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based.lifecycle import PATCHES, PATH
+from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger
+from aggregates.values.errors import UnsupportedOperation
+from tests.support.charging import World, new_purchase, new_usage, usage_terms
+
+LIFECYCLES = [(PATH, PATCHES), (PROMOTIONAL, VOIDING), (EXTERNAL, VOIDING)]
+PATHS = [path for path, _ in LIFECYCLES]
+POLICIES = [PATCHES, VOIDING]
+NAMES = [path.name for path in PATHS]
+
+ENDS = {Status.FINAL, Status.DELETED}
+
+
+# ── the tables as such ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def edges(path: Path[Turn], policy: PatchPolicy) -> set[tuple[Status, Status]]:
+    """Every step a charge can take, by a row of the path or by an operation."""
+    by_rows = {(row.status, row.to) for row in path.rows}
+    by_operations = {
+        (status, to)
+        for status in policy.statuses
+        for operation in policy.operations
+        if policy.cell(status, operation) in {Cell.APPLY, Cell.MOVE}
+        for to in policy.leads_to[operation]
+    }
+    return by_rows | by_operations
+
+
+@pytest.mark.parametrize(("path", "policy"), LIFECYCLES, ids=NAMES)
+def test_every_status_is_reachable_from_created(path: Path[Turn], policy: PatchPolicy) -> None:
+    reached, before = {Status.CREATED}, set[Status]()
+    while reached != before:
+        before = set(reached)
+        reached |= {to for from_, to in edges(path, policy) if from_ in reached}
+
+    mentioned = {row.status for row in path.rows} | {row.to for row in path.rows}
+
+    assert mentioned <= reached
+
+
+@pytest.mark.parametrize(("path", "policy"), LIFECYCLES, ids=NAMES)
+def test_every_status_that_is_not_an_end_has_a_way_out(path: Path[Turn], policy: PatchPolicy) -> None:
+    ways_out = {row.status for row in path.rows}
+
+    assert {row.to for row in path.rows} - ENDS <= ways_out
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_no_row_comes_back_without_a_patch(path: Path[Turn]) -> None:
+    """The path has no loop, so that advancing until stable ends."""
+    order: dict[Status, int] = {}
+
+    def depth(status: Status, seen: frozenset[Status]) -> int:
+        assert status not in seen, f"{status} is on a loop"
+        after = [row.to for row in path.rows if row.status is status]
+        order[status] = 1 + max((depth(to, seen | {status}) for to in after), default=0)
+        return order[status]
+
+    for row in path.rows:
+        assert depth(row.status, frozenset()) > 1
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_no_two_rows_of_one_status_and_trigger_hold_at_once(path: Path[Turn]) -> None:
+    groups = groupby(sorted(path.rows, key=_key), key=_key)
+    shared = [list(rows) for _, rows in groups]
+
+    for rows in (group for group in shared if len(group) > 1):
+        for moment in ("2025-12-31T23:59:59.999Z", "2026-01-01", "2026-01-20", "2026-02-01", "2026-03-01"):
+            world, charge = AT[rows[0].status]()
+            turn = world.turn(charge, moment)
+            assert sum(row.when(turn) for row in rows) == 1, (rows[0].rule, moment)
+
+
+def _key(row: Row[Turn]) -> tuple[str, str]:
+    return row.status.value, row.on.value
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=["usage_based", "credit_purchase"])
+def test_every_cell_is_filled(policy: PatchPolicy) -> None:
+    for status in policy.statuses:
+        for operation in policy.operations:
+            assert policy.cell(status, operation) in Cell
+
+
+@pytest.mark.parametrize(("path", "policy"), LIFECYCLES, ids=NAMES)
+def test_the_patch_policy_has_a_line_for_every_status_of_the_path(path: Path[Turn], policy: PatchPolicy) -> None:
+    statuses = {row.status for row in path.rows} | {row.to for row in path.rows}
+
+    assert statuses <= set(policy.statuses)
+
+
+def test_the_paths_have_the_rows_of_the_specification() -> None:
+    assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "C1", "C2", "C3"]
+    assert [row.rule for row in EXTERNAL.rows] == ["X2", "X3", "X4", "X5", "X6", "X7", "X8"]
+    assert [row.rule for row in PROMOTIONAL.rows] == ["P2"]
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_the_meta_status_is_the_text_before_the_first_dot(status: Status) -> None:
+    """R-13: there is no table from one to the other."""
+    assert status.meta == status.value.split(".", maxsplit=1)[0]
+    assert status.meta in {"", "created", "active", "final", "deleted"}
+
+
+# ── a charge in every status ─────────────────────────────────────────────────────────────────────────────────
+
+BEFORE, WITHIN, AFTER, COLLECTED = "2025-12-01", "2026-01-10", "2026-02-01T12:00Z", "2026-02-03T00:01Z"
+
+CLEARING = {Status.ACTIVE_CLEAR_OVERRIDE, Status.DELETED_CLEAR_OVERRIDE}
+
+Bringing = Callable[[], tuple[World, UUID]]
+
+
+def usage_at(status: Status, *, override: bool = True) -> Bringing:
+    """A usage charge of January, under an override or not, in that status. Ten units are used."""
+
+    def bring() -> tuple[World, UUID]:
+        world = World()
+        world.use(10)
+        [charge] = world.create(new_usage(), at=BEFORE)
+        if override or status in CLEARING:
+            world.set_override(charge, usage_terms(), at=BEFORE)
+        if status is Status.CREATED:
+            return world, charge
+        for moment in (WITHIN, AFTER, COLLECTED):
+            world.advance(charge, moment)
+        if status is Status.DELETED:
+            world.delete(charge, COLLECTED, source="api" if override else "system")
+        elif status is Status.ACTIVE_CLEAR_OVERRIDE:
+            world.clear_override(charge, COLLECTED)
+        elif status is Status.DELETED_CLEAR_OVERRIDE:
+            world.delete(charge, COLLECTED)
+            world.clear_override(charge, COLLECTED)
+        world.rewind(status)
+        return world, charge
+
+    return bring
+
+
+def purchase_at(status: Status) -> Bringing:
+    """A purchase of 100 at 0.5 that is paid for outside, in that status."""
+
+    def bring() -> tuple[World, UUID]:
+        world = World()
+        at_once = status in {Status.PAYMENT_PAID_AND_AUTHORIZED, Status.FINAL}
+        [charge] = world.create(new_purchase("100", "external"), at=BEFORE)
+        world.advance(charge, BEFORE)
+        if at_once:
+            world.pay(charge, "paid", BEFORE)
+        else:
+            world.pay(charge, "authorized", BEFORE)
+            world.pay(charge, "paid", BEFORE)
+        world.rewind(status)
+        return world, charge
+
+    return bring
+
+
+def promotional() -> tuple[World, UUID]:
+    """A promotional purchase that was just created."""
+    world = World()
+    [charge] = world.create(new_purchase(), at=BEFORE)
+    return world, charge
+
+
+AT: dict[Status, Bringing] = {status: usage_at(status) for status in PATCHES.statuses}
+PURCHASE_AT: dict[Status, Bringing] = {status: purchase_at(status) for status in VOIDING.statuses}
+
+
+@pytest.mark.parametrize("status", list(AT))
+def test_a_usage_charge_can_be_met_in_every_status(status: Status) -> None:
+    world, charge = AT[status]()
+
+    assert world.charge(charge).status is status
+
+
+@pytest.mark.parametrize("status", list(PURCHASE_AT))
+def test_a_purchase_can_be_met_in_every_status(status: Status) -> None:
+    world, charge = PURCHASE_AT[status]()
+
+    assert world.charge(charge).status is status
+
+
+# ── every row ────────────────────────────────────────────────────────────────────────────────────────────────
+
+MOMENT_OF_ROW = {"C1": BEFORE}
+"""When a row's guard holds; at the end of collection where nothing else is said."""
+
+
+def steps(world: World) -> list[tuple[Status, Status, Trigger]]:
+    """The steps that the last command recorded."""
+    moves = [getattr(event, "moved", None) for event in world.events]
+    return [(move.status_from, move.status_to, move.trigger) for move in moves if move is not None]
+
+
+@pytest.mark.parametrize("row", PATH.rows, ids=lambda row: row.rule)
+def test_every_row_of_usage_is_walked(row: Row[Turn]) -> None:
+    world, charge = AT[row.status]()
+
+    assert world.advance(charge, MOMENT_OF_ROW.get(row.rule, COLLECTED))
+
+    assert steps(world)[0] == (row.status, row.to, row.on)
+
+
+@pytest.mark.parametrize("row", EXTERNAL.rows, ids=lambda row: row.rule)
+def test_every_row_of_an_external_purchase_is_walked(row: Row[Turn]) -> None:
+    world, charge = PURCHASE_AT[row.status]()
+
+    if row.on is Trigger.NEXT:
+        world.advance(charge, BEFORE)
+    else:
+        world.pay(charge, row.on.value, BEFORE)
+
+    assert steps(world)[0] == (row.status, row.to, row.on)
+
+
+@pytest.mark.parametrize("row", PROMOTIONAL.rows, ids=lambda row: row.rule)
+def test_every_row_of_a_promotional_purchase_is_walked(row: Row[Turn]) -> None:
+    world, charge = promotional()
+
+    world.advance(charge, BEFORE)
+
+    assert steps(world) == [(row.status, row.to, row.on)]
+
+
+# ── every cell ───────────────────────────────────────────────────────────────────────────────────────────────
+
+SEND: dict[Trigger, Callable[[World, UUID], bool]] = {
+    Trigger.EXTEND: lambda world, charge: world.extend(charge, "2026-03-01", COLLECTED),
+    Trigger.SHRINK: lambda world, charge: world.shrink(charge, "2026-01-20", COLLECTED),
+    Trigger.SET_OVERRIDE: lambda world, charge: world.set_override(charge, usage_terms(to="2026-03-01"), COLLECTED),
+    Trigger.CLEAR_OVERRIDE: lambda world, charge: world.clear_override(charge, COLLECTED),
+    Trigger.DELETE: lambda world, charge: world.delete(charge, COLLECTED, source="api"),
+    Trigger.VOID: lambda world, charge: world.void(charge, COLLECTED),
+}
+
+KEEPS_STATUS = {Status.CREATED}
+"""Where a change of the intent is applied without starting again."""
+
+
+def cells(policy: PatchPolicy) -> Iterable[tuple[Status, Trigger, Cell]]:
+    """All cells of a policy."""
+    return [(s, operation, policy.cell(s, operation)) for s in policy.statuses for operation in policy.operations]
+
+
+@pytest.mark.parametrize(("status", "operation", "cell"), cells(PATCHES))
+def test_every_cell_of_usage_is_walked(status: Status, operation: Trigger, cell: Cell) -> None:
+    # The system moves periods, and an override would hide what it does.
+    override = operation not in {Trigger.EXTEND, Trigger.SHRINK}
+    world, charge = usage_at(status, override=override)()
+
+    if cell is Cell.REFUSE:
+        with pytest.raises(UnsupportedOperation) as refused:
+            SEND[operation](world, charge)
+        assert (refused.value.trigger, refused.value.status) == (operation.value, status.value)
+        assert refused.value.charge_id == charge
+        return
+    if cell is Cell.DOES_NOT_ARISE:
+        assert SEND[operation](world, charge) is False
+        assert world.events == []
+        return
+    assert SEND[operation](world, charge) is True
+
+    if cell is Cell.MOVE:
+        assert steps(world)[0] == (status, Status.ACTIVE_CLEAR_OVERRIDE, operation)
+    elif operation is Trigger.DELETE:
+        assert world.charge(charge).status is Status.DELETED
+    elif status in KEEPS_STATUS:
+        assert world.charge(charge).status is status
+    else:
+        assert world.charge(charge).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize("status", [s for s in PATCHES.statuses if s not in CLEARING | {Status.DELETED}])
+def test_clearing_over_a_deleted_base_ends_in_deleted_from_anywhere(status: Status) -> None:
+    world, charge = AT[status]()
+    world.delete(charge, COLLECTED)
+
+    world.clear_override(charge, COLLECTED)
+
+    assert [step[1] for step in steps(world)] == [Status.DELETED_CLEAR_OVERRIDE, Status.DELETED]
+    assert world.charge(charge).intent.override is None
+    assert world.charge(charge).current_run_id is None
+    assert world.charge(charge).live_runs == ()
+
+
+@pytest.mark.parametrize(("status", "operation", "cell"), cells(VOIDING))
+def test_every_cell_of_a_purchase_is_walked(status: Status, operation: Trigger, cell: Cell) -> None:
+    world, charge = PURCHASE_AT[status]()
+
+    if cell is Cell.REFUSE:
+        with pytest.raises(UnsupportedOperation):
+            SEND[operation](world, charge)
+        return
+    assert SEND[operation](world, charge) is True
+    assert world.charge(charge).status is status
+
+
+@pytest.mark.parametrize("operation", [op for op in SEND if op is not Trigger.VOID])
+@pytest.mark.parametrize("status", list(PURCHASE_AT))
+def test_a_purchase_has_no_layers_to_patch(status: Status, operation: Trigger) -> None:
+    world, charge = PURCHASE_AT[status]()
+
+    with pytest.raises(UnsupportedOperation):
+        SEND[operation](world, charge)
