@@ -6,8 +6,10 @@ sent, and what the table says happens. Statuses that never rest are met by going
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable, Iterable
 from itertools import groupby
+from pathlib import Path as File
 from uuid import UUID
 
 import pytest
@@ -321,3 +323,14 @@ def test_a_purchase_has_no_layers_to_patch(status: Status, operation: Trigger) -
 
     with pytest.raises(UnsupportedOperation):
         SEND[operation](world, charge)
+
+
+# ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_readme_shows_the_tables_as_they_are() -> None:
+    """When this fails: `python scripts/print_lifecycles.py --write`."""
+    script = runpy.run_path(str(File(__file__).parents[2] / "scripts" / "print_lifecycles.py"))
+    shown = script["README"].read_text()
+
+    assert shown == script["page"](shown)
