@@ -17,10 +17,11 @@ from aggregates.credits.events import (
     InvoiceUsageAccrued,
     InvoiceUsageCredited,
     ReceivableWrittenOff,
+    SettlementMode,
 )
 from aggregates.credits.pool import Accrual, CreditPool
 from aggregates.credits.posting import Postings, when
-from aggregates.credits.refusals import AuthorizationExceedsAccrued, CreditExceedsAccrued
+from aggregates.credits.refusals import AuthorizationExceedsAccrued, CreditExceedsAccrued, UnsupportedSettlementMode
 from aggregates.credits.requests import AccrueUsage, InvoicePayment
 from aggregates.journal import templates
 from aggregates.journal.chart import Route, route
@@ -30,10 +31,16 @@ from aggregates.values.decimals import ONE, ZERO, exact
 
 @exact
 def accrue_usage(pool: CreditPool, request: AccrueUsage) -> InvoiceUsageAccrued | None:
-    """Acknowledge an invoiced total: open receivable[1] -x, accrued[1, tax] +x. None when it rounds to zero or less."""
+    """Acknowledge an invoiced total: open receivable[1] -x, accrued[1, tax] +x. None when it rounds to zero or less.
+
+    Raises `UnsupportedSettlementMode` for a credit-only charge.
+    """
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
+    if request.mode is SettlementMode.CREDIT_ONLY:
+        raise UnsupportedSettlementMode(request.mode.value, request.charge)
+
     accrued_route = route(
         pool.currency,
         cost_basis=request.cost_basis,

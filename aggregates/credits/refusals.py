@@ -20,6 +20,16 @@ class AuthorizationExceedsAccrued(CommandRefused):
 
 
 @dataclass(eq=False)
+class UnsupportedSettlementMode(CommandRefused):
+    """Credit-only charges have no invoiced part (ledger §6.5)."""
+
+    code: ClassVar[str] = "unsupported_settlement_mode"
+    text: ClassVar[str] = "charge {charge_id} is {mode}: none of it is ever invoiced"
+    mode: str = ""
+    charge_id: object = None
+
+
+@dataclass(eq=False)
 class CreditExceedsAccrued(CommandRefused):
     """More was to be credited or written off than is left of what was invoiced (decisions 22, 23)."""
 

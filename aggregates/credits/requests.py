@@ -151,13 +151,15 @@ class Correct(Request, frozen=True, kw_only=True):
 class AccrueUsage(Request, frozen=True, kw_only=True):
     """Acknowledge the invoiced part of usage or a fee, after credits (ledger §6.5).
 
-    `booked_at`: the line's period end, or its start when it is billed in advance.
+    `booked_at`: the line's period end, or its start when it is billed in advance. `mode`: the charge's settlement
+    mode; credit-only charges are never invoiced.
     """
 
     charge: UUID | None
     run: UUID | None = None
     line: UUID | None = None
     amount: Decimal
+    mode: SettlementMode = SettlementMode.CREDIT_THEN_INVOICE
     cost_basis: Decimal = ONE
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
