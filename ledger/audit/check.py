@@ -1,0 +1,133 @@
+"""What a check is, and what it is shown.
+
+An audit reads the log once, save by save; then every pool's stream and every charge with its runs; then it looks at
+the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of the four methods
+it needs. Whatever it objects to it notes with `self.find`, and goes on: one broken place does not hide the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from aggregates.event import AnyRecorded
+from aggregates.values.errors import HistoryBroken, PostingRefused
+from ledger.audit.report import Seal, Tally
+from ledger.store.follow import Follower
+from ledger.store.repository import Repository
+from ledger.store.store import LogRecord, Store
+
+
+class Head(NamedTuple):
+    """Where a stream begins, and where it ended when the log was read; what its events have in common."""
+
+    first: int
+    version: int
+    digest: bytes
+    aggregate: str
+    namespace: str
+
+
+class Seen(NamedTuple):
+    """A row of the log and the record in it; no record where the bytes cannot be read.
+
+    The body is left undecoded (`msgspec.Raw`) when no check of the audit looks into it.
+    """
+
+    row: LogRecord
+    record: AnyRecorded | None
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return place(self.row)
+
+
+class ChargeStreams(NamedTuple):
+    """A charge and its runs, as stored up to where the log was read."""
+
+    charge: UUID
+    records: Sequence[AnyRecorded]
+    runs: dict[UUID, list[AnyRecorded]]
+
+
+class Evidence:
+    """What all checks of one audit may ask: the store, the views, and what the reading of the log brought to light."""
+
+    def __init__(self, repository: Repository, follower: Follower, kept: Seal | None = None) -> None:
+        self.repository = repository
+        self.store: Store = repository.store
+        self.follower = follower
+        self.kept = kept
+        self.began_at = self.store.head()
+        """The head before anything was read. Whatever is above it may have been written meanwhile."""
+        self.position = 0
+        """The last record read."""
+        self.heads: dict[UUID, Head] = {}
+
+
+class Check:
+    """Base of all checks. `deep` ones look into bodies of events."""
+
+    name: ClassVar[str]
+    deep: ClassVar[bool] = True
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        self.tally = Tally(self.name, about(type(self)))
+        self.find = self.tally.find
+        self.looked_at = self.tally.looked_at
+
+    def save(self, rows: Sequence[Seen]) -> None:
+        """One save of the log; they come in order."""
+
+    def pool(self, pool: UUID, records: Sequence[AnyRecorded]) -> None:
+        """All events of one credit pool."""
+
+    def charge(self, streams: ChargeStreams) -> None:
+        """All events of one charge and its runs."""
+
+    def end(self) -> None:
+        """Everything has been read."""
+
+
+def about(check: type[Check]) -> str:
+    """What a check makes sure of: the first sentence of its docstring."""
+    return (check.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def uses(check: Check, method: str) -> bool:
+    """Whether a check has that method of its own."""
+    return getattr(type(check), method) is not getattr(Check, method)
+
+
+def place(row: LogRecord) -> str:
+    """Where a row of the log is."""
+    return f"position {row.position}, stream {row.stream}, version {row.version}"
+
+
+def place_of(record: AnyRecorded) -> str:
+    """Where an event is, as its envelope says."""
+    return f"stream {record.stream}, version {record.version}"
+
+
+BROKEN: tuple[type[Exception], ...] = (
+    HistoryBroken,
+    PostingRefused,
+    msgspec.MsgspecError,
+    AssertionError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What reading or folding a history may raise that was tampered with; a store that does not answer is not among it."""
+
+
+def broken(error: Exception) -> str:
+    """An error of that kind in words."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

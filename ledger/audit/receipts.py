@@ -1,0 +1,158 @@
+"""Receipts vouch for events: every event by exactly one receipt, every receipt for what is there.
+
+The receipt of a save lists stream, version and digest of everything the save wrote (decision 6). So the last event of
+a stream is safe too, which no successor links to; and a receipt that was changed or deleted is found by its events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+from uuid import UUID
+
+from ledger.audit.check import Check, Evidence, Seen
+from ledger.store.store import Receipt, Written
+
+_Key = tuple[UUID, int]
+
+
+class _Save(NamedTuple):
+    """What of a save is kept until its receipt comes by."""
+
+    first: int
+    last: int
+    namespace: str | None
+    customers: frozenset[str]
+    command_id: UUID | None
+    written: tuple[Written, ...]
+
+    @property
+    def place(self) -> str:
+        return f"positions {self.first} to {self.last}" if self.last > self.first else f"position {self.first}"
+
+
+class Receipts(Check):
+    """Every event is vouched for by exactly one receipt, and every receipt for events that are there.
+
+    Receipts are read side by side with the log: both are in the order of saves, so hardly anything has to wait for
+    its counterpart, and no order is relied upon.
+    """
+
+    name = "receipts"
+    deep = False
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(evidence)
+        self._receipts: Iterator[Receipt] = evidence.store.receipts()
+        self._saves: dict[_Key, _Save] = {}
+        self._waiting: dict[_Key, Receipt] = {}
+
+    def save(self, rows: Sequence[Seen]) -> None:
+        """Match the save with its receipt, if that has come by; else let it wait."""
+        save = _saved(rows)
+        key = (rows[0].row.stream, rows[0].row.version)
+        waiting = self._waiting.pop(key, None)
+        if waiting is not None:
+            self._compare(save, waiting)
+            return
+        receipt = next(self._receipts, None)
+        if receipt is not None and _key(receipt) == key:
+            self._compare(save, receipt)
+            return
+        self._saves[key] = save
+        if receipt is not None:
+            self._take(receipt)
+
+    def end(self) -> None:
+        """Match what is left; what then has no counterpart is a finding."""
+        for receipt in self._receipts:
+            self._take(receipt)
+        by_command = {save.command_id: key for key, save in self._saves.items() if save.command_id is not None}
+        for receipt in self._waiting.values():
+            key = by_command.pop(receipt.command_id, None)
+            save = self._saves.pop(key) if key is not None else None
+            if save is not None:
+                self._compare(save, receipt)
+            else:
+                self._look_up(receipt)
+        for save in self._saves.values():
+            # What was saved after the audit began may have its receipt after they were read.
+            if save.first <= self.evidence.began_at:
+                self.looked_at()
+                self.find(save.place, "nobody vouches for a save", expected="a receipt", found=None)
+
+    def _take(self, receipt: Receipt) -> None:
+        key = _key(receipt)
+        save = self._saves.pop(key, None)
+        if save is not None:
+            self._compare(save, receipt)
+        elif key in self._waiting:
+            self.find(_named(receipt), "two receipts vouch for one save", expected="one receipt", found="two")
+        else:
+            self._waiting[key] = receipt
+
+    def _compare(self, save: _Save, receipt: Receipt) -> None:
+        self.looked_at()
+        place = f"{_named(receipt)}, {save.place}"
+        for listed, stored in zip_longest(receipt.written, save.written):
+            if listed != stored:
+                message = "receipt and events differ"
+                self.find(place, message, expected=_event(listed), found=_event(stored))
+                break
+        if save.command_id is None:
+            return
+        if (receipt.command_id, receipt.namespace) != (save.command_id, save.namespace):
+            found = f"{receipt.command_id} in {receipt.namespace}"
+            self.find(place, "receipt of another command", expected=save.command_id, found=found)
+        if save.customers - {receipt.customer}:
+            whose = ", ".join(sorted(save.customers))
+            self.find(place, "receipt of somebody else", expected=whose, found=receipt.customer)
+
+    def _look_up(self, receipt: Receipt) -> None:
+        """A receipt no save belongs to: its events are gone, changed, or another receipt vouches for them too."""
+        self.looked_at()
+        objected = False
+        above = self.evidence.position
+        for listed in receipt.written:
+            rows = [
+                row
+                for row in self.evidence.store.read_stream(listed.stream, listed.version - 1)
+                if row.version == listed.version
+            ]
+            above = max([above, *(row.position for row in rows)])
+            if not rows or rows[0].digest.hex() != listed.digest:
+                found = rows[0].digest.hex() if rows else None
+                self.find(_named(receipt), "event is gone or changed", expected=_event(listed), found=found)
+                objected = True
+        # What was written since the log was read is vouched for and there: that is as it should be.
+        if not objected and above == self.evidence.position:
+            message = "receipt vouches for what others vouch for" if receipt.written else "receipt of nothing"
+            self.find(_named(receipt), message, expected="a save of its own", found=None)
+
+
+def _saved(rows: Sequence[Seen]) -> _Save:
+    records = [seen.record for seen in rows if seen.record is not None]
+    return _Save(
+        first=rows[0].row.position,
+        last=rows[-1].row.position,
+        namespace=records[0].namespace if records else None,
+        customers=frozenset(record.customer for record in records if record.customer),
+        command_id=records[0].command_id if records else None,
+        written=tuple(Written(seen.row.stream, seen.row.version, seen.row.digest.hex()) for seen in rows),
+    )
+
+
+def _key(receipt: Receipt) -> _Key:
+    if not receipt.written:
+        return receipt.command_id, 0
+    first = receipt.written[0]
+    return first.stream, first.version
+
+
+def _named(receipt: Receipt) -> str:
+    return f"receipt of command {receipt.command_id} ({receipt.unit})"
+
+
+def _event(written: Written | None) -> str | None:
+    return f"stream {written.stream}, version {written.version}, digest {written.digest}" if written else None

@@ -1,0 +1,172 @@
+"""Verify: read the history once, show it to every check, and report what they found.
+
+The log is read in pages, save by save. Then the streams of pools and charges are read, a few at a time, up to where
+the log was read, so that what is written meanwhile disturbs nobody. Memory holds one head per stream, never events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from uuid import UUID
+
+import msgspec
+
+from aggregates.charges.events import RealizationRunOpened
+from aggregates.event import AnyRecorded, Recorded
+from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, Seen, broken, uses
+from ledger.audit.checks import CHECKS
+from ledger.audit.log import Chains, Sealed
+from ledger.audit.report import Progress, Report, Seal
+from ledger.store import mapper
+from ledger.store.follow import Follower
+from ledger.store.repository import Repository
+from ledger.store.store import LogRecord
+
+PAGE = 2_000
+"""Records of a page of the log."""
+BATCH = 100
+"""Charges that are read at once."""
+
+Tell = Callable[[Progress], None]
+
+_envelope = msgspec.json.Decoder(Recorded[msgspec.Raw])
+
+
+def verify(
+    repository: Repository,
+    follower: Follower,
+    *,
+    checks: Sequence[type[Check]] = CHECKS,
+    progress: Tell | None = None,
+    kept: Seal | None = None,
+) -> Report:
+    """Run checks over the whole history. Raises `Unavailable` when the store does not answer, and nothing else."""
+    assert Chains in checks, "the chains lead to the streams that other checks look at"
+    evidence = Evidence(repository, follower, kept)
+    return _Verification(evidence, [check(evidence) for check in checks], progress).run()
+
+
+class _Verification:
+    """One audit under way."""
+
+    def __init__(self, evidence: Evidence, checks: Sequence[Check], progress: Tell | None) -> None:
+        self._evidence = evidence
+        self._checks = checks
+        self._tell = progress
+        self._decode = _decoded if any(check.deep for check in checks) else _enveloped
+
+    def run(self) -> Report:
+        self._log()
+        self._pools()
+        self._charges()
+        for number, check in enumerate(self._checks):
+            check.end()
+            self._progress("tables", number + 1, len(self._checks))
+        seals = [check.seal for check in self._checks if isinstance(check, Sealed)]
+        return Report(
+            position=self._evidence.position,
+            seal=seals[0] if seals else None,
+            checked=tuple(check.tally.checked for check in self._checks),
+            findings=tuple(finding for check in self._checks for finding in check.tally.findings),
+        )
+
+    def _log(self) -> None:
+        """Show every save to the checks that look at saves."""
+        evidence = self._evidence
+        checks = self._having("save")
+        head = evidence.began_at
+        while rows := evidence.store.read_log(evidence.position, PAGE):
+            saves = [[Seen(row, self._decode(row)) for row in save] for _, save in groupby(rows, key=_last)]
+            for check in checks:
+                for save in saves:
+                    check.save(save)
+            # A position that was tampered with must not make the reading stand still.
+            evidence.position = max(rows[-1].position, evidence.position + 1)
+            self._progress("log", evidence.position, max(head, evidence.position))
+
+    def _pools(self) -> None:
+        checks = self._having("pool")
+        pools = self._streams("credit_pool") if checks else []
+        for number, pool in enumerate(pools):
+            for stream, records in self._read([pool]).items():
+                for check in checks:
+                    with _guarded(check, f"stream {stream}"):
+                        check.pool(stream, records)
+            self._progress("pools", number + 1, len(pools))
+
+    def _charges(self) -> None:
+        checks = self._having("charge")
+        charges = self._streams("charge") if checks else []
+        for start in range(0, len(charges), BATCH):
+            for streams in self._with_runs(charges[start : start + BATCH]):
+                for check in checks:
+                    with _guarded(check, f"stream {streams.charge}"):
+                        check.charge(streams)
+            self._progress("charges", min(start + BATCH, len(charges)), len(charges))
+
+    def _with_runs(self, charges: Sequence[UUID]) -> Iterator[ChargeStreams]:
+        """Charges with the runs they opened, where all of it can be read."""
+        histories = self._read(charges)
+        opened = {charge: _opened(records) for charge, records in histories.items()}
+        runs = self._read([run for each in opened.values() for run in each])
+        for charge, records in histories.items():
+            if all(run in runs for run in opened[charge]):
+                yield ChargeStreams(charge, records, {run: runs[run] for run in opened[charge]})
+
+    def _read(self, streams: Sequence[UUID]) -> dict[UUID, list[AnyRecorded]]:
+        """Events of streams up to where the log was read. A stream with one that cannot be read is left out.
+
+        `events` reports the one; half a stream would only be reported again, as something else.
+        """
+        readable: dict[UUID, list[AnyRecorded]] = {}
+        for stream, rows in self._evidence.store.read_streams(streams).items():
+            head = self._evidence.heads.get(stream)
+            records = [_decoded(row) for row in rows if head is not None and row.version <= head.version]
+            found = [record for record in records if record is not None]
+            if len(found) == len(records):
+                readable[stream] = found
+        return readable
+
+    def _streams(self, aggregate: str) -> list[UUID]:
+        return [stream for stream, head in self._evidence.heads.items() if head.aggregate == aggregate]
+
+    def _having(self, method: str) -> list[Check]:
+        return [check for check in self._checks if uses(check, method)]
+
+    def _progress(self, stage: str, done: int, total: int) -> None:
+        if self._tell is not None:
+            self._tell(Progress(stage, done, total))
+
+
+@contextmanager
+def _guarded(check: Check, place: str) -> Generator[None]:
+    """A history that was tampered with may trip a check over; that is a finding, and the audit goes on."""
+    try:
+        yield
+    except BROKEN as error:
+        check.find(place, "check could not be carried out", expected="a readable history", found=broken(error))
+
+
+def _last(row: LogRecord) -> int:
+    return row.last
+
+
+def _opened(records: Sequence[AnyRecorded]) -> list[UUID]:
+    return [record.body.run_id for record in records if isinstance(record.body, RealizationRunOpened)]
+
+
+def _decoded(row: LogRecord) -> AnyRecorded | None:
+    try:
+        return mapper.decode(row.name, row.data)
+    except BROKEN:
+        # Bytes of another shape, or of a transaction that does not balance: `events` says so.
+        return None
+
+
+def _enveloped(row: LogRecord) -> AnyRecorded | None:
+    try:
+        return _envelope.decode(row.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
