@@ -36,7 +36,7 @@ from aggregates.rating.prices import (
     UsageDiscount,
 )
 from aggregates.rating.refusal import refuse
-from aggregates.rating.validation import unit_config_is_valid
+from aggregates.rating.validation import MAX_PLACES, unit_config_is_valid
 from aggregates.values.decimals import DIGITS, ZERO, decimal_places, divide, exact, shortest, text
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
@@ -115,7 +115,7 @@ def converted(config: UnitConfig, raw: Decimal) -> Decimal:
 def invoiced(config: UnitConfig, raw: Decimal, *, exactly: bool = False) -> Decimal:
     """The quantity in billed units as it is billed: rounded at the config's precision, if it rounds."""
     context = _QUANTIZING.get(config.rounding)
-    if exactly and config.operation == DIVIDE and context is not None and config.precision <= QUOTIENT_PLACES:
+    if exactly and config.operation == DIVIDE and context is not None and config.precision <= MAX_PLACES:
         return _round_quotient(raw, config.conversion_factor, config.precision, config.rounding)
     quantity = converted(config, raw)
     if context is None or decimal_places(quantity) <= config.precision:
@@ -235,14 +235,17 @@ def discount_percentage(
     if arithmetic.discount_on_sum:
         amounts = _shares_of_sum(lines, percentage, currency)
     else:
-        amounts = [currency.rounded(percentage_of(percentage, d.net)) for d in lines]
+        exactly = arithmetic.divide_exactly
+        amounts = [currency.rounded(percentage_of(percentage, d.net, exactly=exactly)) for d in lines]
     for d, amount in zip(lines, amounts, strict=True):
         d.discount(AmountDiscount(amount=amount, child_unique_reference_id=reference, reason=reason))
 
 
 @exact
-def percentage_of(percentage: Decimal, value: Decimal) -> Decimal:
-    """That many per cent of a value, to 16 decimals: 50 % of 100 is 50."""
+def percentage_of(percentage: Decimal, value: Decimal, *, exactly: bool = False) -> Decimal:
+    """That many per cent of a value, to 16 decimals unless `exactly`: 50 % of 100 is 50."""
+    if exactly:
+        return (value * percentage).scaleb(-2)
     return divide(value * percentage, HUNDRED, QUOTIENT_PLACES)
 
 
@@ -255,9 +258,11 @@ def with_markup(percentage: Decimal, value: Decimal) -> Decimal:
 def _shares_of_sum(lines: list[Draft], percentage: Decimal, currency: Currency) -> list[Decimal]:
     """The discount on the sum of the lines, spread over those above zero in proportion (W11)."""
     nets = [(i, d.net) for i, d in enumerate(lines) if d.net > 0]
-    whole = currency.rounded(percentage_of(percentage, sum((net for _, net in nets), ZERO)))
+    whole = currency.rounded(percentage_of(percentage, sum((net for _, net in nets), ZERO), exactly=True))
     shares = dict(allocate_by_amount(whole, nets, currency)) if nets else {}
-    below_zero = {i: currency.rounded(percentage_of(percentage, d.net)) for i, d in enumerate(lines) if d.net < 0}
+    below_zero = {
+        i: currency.rounded(percentage_of(percentage, d.net, exactly=True)) for i, d in enumerate(lines) if d.net < 0
+    }
     return [shares.get(i, below_zero.get(i, ZERO)) for i in range(len(lines))]
 
 

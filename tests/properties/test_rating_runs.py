@@ -15,7 +15,16 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aggregates.rating import CreditApplied, Discounts, DynamicPrice, RunEngine, UnitConfig, UsagePrice, rate_run
+from aggregates.rating import (
+    CreditApplied,
+    Discounts,
+    DynamicPrice,
+    RatingArithmetic,
+    RunEngine,
+    UnitConfig,
+    UsagePrice,
+    rate_run,
+)
 from aggregates.rating.epochs import component_of, is_sign_coherent
 from aggregates.rating.lines import REVERSAL, DetailedLine
 from aggregates.rating.requests import RateOptions
@@ -42,15 +51,21 @@ from tests.support.rating import (
 every_engine = pytest.mark.parametrize("engine", ENGINES)
 compatible_engine = pytest.mark.parametrize("engine", COMPATIBLE)
 conversions = st.none() | unit_configs
+arithmetics = st.sampled_from([RatingArithmetic.reference(), RatingArithmetic.exact()])
 
 
 @every_engine
-@given(price=prices(), off=discounts(), config=conversions, history=histories())
-def test_live_runs_sum_to_what_the_newest_snapshot_costs(
-    engine: RunEngine, price: UsagePrice, off: Discounts, config: UnitConfig | None, history: tuple[Cut, ...]
+@given(price=prices(), off=discounts(), config=conversions, history=histories(), arithmetic=arithmetics)
+def test_live_runs_sum_to_what_the_newest_snapshot_costs(  # noqa: PLR0917 - one parameter per thing drawn
+    engine: RunEngine,
+    price: UsagePrice,
+    off: Discounts,
+    config: UnitConfig | None,
+    history: tuple[Cut, ...],
+    arithmetic: RatingArithmetic,
 ) -> None:
-    """I1, after every run."""
-    book = Book(engine, price, off, config if price.converts_units else None)
+    """I1, after every run, under either arithmetic."""
+    book = Book(engine, price, off, config if price.converts_units else None, arithmetic=arithmetic)
     for cut in history:
         book.run(cut)
 

@@ -15,6 +15,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from aggregates.rating import (
+    REFERENCE,
     DetailedLine,
     Discounts,
     DynamicPrice,
@@ -22,6 +23,7 @@ from aggregates.rating import (
     PercentageDiscount,
     PriorRun,
     RatedRun,
+    RatingArithmetic,
     RunEngine,
     RunToRate,
     Snapshot,
@@ -164,6 +166,7 @@ class Book:
     discounts: Discounts = field(default_factory=Discounts)
     unit_config: UnitConfig | None = None
     currency: Currency = USD
+    arithmetic: RatingArithmetic = REFERENCE
     runs: list[PriorRun] = field(default_factory=list)
 
     def run(self, cut: Cut, *, late: bool = False) -> RatedRun:
@@ -191,6 +194,7 @@ class Book:
             discounts=self.discounts,
             unit_config=self.unit_config,
             late=late,
+            arithmetic=self.arithmetic,
         )
         moments = snapshot_instants(run)
         snapshots = tuple(Snapshot(m, cut.at((m - SERVICE.from_).days)) for m in moments)
