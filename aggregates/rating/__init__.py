@@ -6,6 +6,7 @@ What application code calls::
     snapshot_instants(run: RunToRate) -> tuple[Instant, ...]   # the quantities the engine needs beside the run's own
     rate(line: LineToRate, arithmetic=REFERENCE) -> RatedLine  # one line: flat-fee charges, and every engine below
     checked_terms(price, discounts, unit_config)   # raises ValidationFailed with all findings
+    explain(line: DetailedLine, currency) -> tuple[Step, ...]; as_text(steps) -> str   # how a line came about
 
     RunToRate(engine, price, currency, service_period, period, quantity, run_id=None, prior_runs=(), snapshots=(),
               discounts=NO_DISCOUNTS, unit_config=None, unit_config_enabled=True, stored_at_lt=None, late=False,
@@ -20,6 +21,7 @@ gives them (`booked(lines, ids)`), and hands them back with the ids as `PriorRun
 
 from aggregates.rating.adjustments import Usage
 from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
+from aggregates.rating.explain import Step, as_text, explain, explain_usage
 from aggregates.rating.lines import AmountDiscount, CreditApplied, DetailedLine, booked
 from aggregates.rating.place import Place, billable_period
 from aggregates.rating.prices import (
@@ -53,6 +55,10 @@ __all__ = [
     "validate_terms",
     "billable_period",
     "booked",
+    "explain",
+    "explain_usage",
+    "as_text",
+    "Step",
     "RunEngine",
     "engine_named",
     "RunToRate",
