@@ -4,7 +4,8 @@ A **row** is a named tuple; its annotations are the columns. Three kinds of proj
 
 * `Keyed` has a key per row and a fold of one row: `keys(entry)` says which rows an event touches, `apply(row, entry,
   key)` what becomes of each (None: the row goes).
-* `Folded` is for views whose rows depend on one another: its fold works on the `Rows` of the view at once.
+* `Folded` is for views whose rows depend on one another: its fold works on the `Rows` of the view at once, from what
+  `effects(entry)` says an event does to each.
 * `Appended` only ever adds: `rows(entry)` are the rows of an event, and no later event changes them.
 
 Folds know nothing of SQL and ask nobody: the same log gives the same rows, today and in a year. Tables know nothing
@@ -251,12 +252,14 @@ class Projection(Generic[R]):
 
 @dataclass(frozen=True, kw_only=True)
 class Updated(Projection[R]):
-    """A view whose rows may change. `keys` says which rows an entry needs at hand; a `Rows` finds others by itself."""
-
-    keys: Callable[[Entry], Iterable[Key]]
+    """A view whose rows may change."""
 
     @abstractmethod
-    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+    def touches(self, entry: Entry) -> Mapping[Key, Any]:
+        """The rows an entry needs at hand, and what it does to each."""
+
+    @abstractmethod
+    def fold(self, rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
         """Let the entry have its effect on the rows."""
 
 
@@ -264,23 +267,33 @@ class Updated(Projection[R]):
 class Keyed(Updated[R]):
     """A view that folds row by row."""
 
+    keys: Callable[[Entry], Iterable[Key]]
     apply: Callable[[R | None, Entry, Key], R | None]
 
-    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+    def touches(self, entry: Entry) -> Mapping[Key, Any]:
+        """The rows of the entry's keys."""
+        return dict.fromkeys(self.keys(entry))
+
+    def fold(self, rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
         """Apply the entry to each of its rows."""
-        for key in keys:
+        for key in touched:
             rows.put(key, self.apply(cast("R | None", rows.get(key)), entry, key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folded(Updated[R]):
-    """A view whose rows depend on one another."""
+    """A view whose rows depend on one another, or whose entries are worked out once for all rows they touch."""
 
-    folding: Callable[[Rows, Entry, Sequence[Key]], None]
+    effects: Callable[[Entry], Mapping[Key, Any]]
+    folding: Callable[[Rows, Entry, Mapping[Key, Any]], None]
 
-    def fold(self, rows: Rows, entry: Entry, keys: Sequence[Key]) -> None:
+    def touches(self, entry: Entry) -> Mapping[Key, Any]:
+        """What the entry does to each row."""
+        return self.effects(entry)
+
+    def fold(self, rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
         """Let the entry have its effect on the rows."""
-        self.folding(rows, entry, keys)
+        self.folding(rows, entry, touched)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +313,7 @@ AnyProjection: TypeAlias = Keyed[Any] | Folded[Any] | Appended[Any]
 
 def fold_page(projection: Updated[Any], rows: Rows, entries: Sequence[Entry]) -> None:
     """Fold a page as one delta: ask for all rows it touches at once, then fold in memory."""
-    keyed = [(entry, tuple(projection.keys(entry))) for entry in entries]
-    rows.fetch(key for _, keys in keyed for key in keys)
-    for entry, keys in keyed:
+    touched = [(entry, projection.touches(entry)) for entry in entries]
+    rows.fetch(key for _, keys in touched for key in keys)
+    for entry, keys in touched:
         projection.fold(rows, entry, keys)

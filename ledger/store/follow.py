@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -191,6 +192,25 @@ class Follower:
             if time.monotonic() > until:
                 raise Unavailable("the views", f"they did not reach position {at_least} in {WAIT_SECONDS:.0f} s")
             time.sleep(POLL_SECONDS)
+
+    @contextmanager
+    def reading(self, names: Sequence[str], *, at_least: int | None = None, stale: bool = False) -> Generator[Reader]:
+        """Read views that are as fresh as `ensure` makes them, all at one moment."""
+        bound = 0 if stale else self.store.head() if at_least is None else at_least
+        with self.tables.reading() as reader:
+            if self._is_fresh(reader, names, bound):
+                yield reader
+                return
+        self.ensure(names, at_least=at_least, stale=stale)
+        with self.tables.reading() as reader:
+            yield reader
+
+    def _is_fresh(self, reader: Reader, names: Sequence[str], bound: int) -> bool:
+        for name in names:
+            live = reader.generation(name, Status.LIVE)
+            if live is None or live.position < bound or live.version != self.projections[name].version:
+                return False
+        return True
 
     def follow(self, stop: threading.Event, names: Sequence[str] | None = None) -> None:
         """Catch up whenever the log grows, until `stop` is set; for services with readers that do not catch up."""

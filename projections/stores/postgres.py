@@ -62,6 +62,9 @@ FEW = 40
 PAGE = 2_000
 """Rows that a walk over a whole view holds at a time."""
 
+CONFIGURE = (
+    "SELECT set_config('timezone', 'UTC', false), set_config('search_path', quote_ident(current_schema()), false)"
+)
 POSITION = f"SELECT position FROM {GENERATIONS} WHERE name = %s AND number = %s FOR UPDATE"
 ONE = f"SELECT name, number, version, status, position FROM {GENERATIONS} WHERE name = %s AND status = %s"
 ALL = f"SELECT name, number, version, status, position FROM {GENERATIONS} ORDER BY 1, 2"
@@ -71,8 +74,7 @@ BEGIN_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {ALL}"
 class PostgresTables:
     """The tables of all views in the schema that the connections use first."""
 
-    def __init__(self, conninfo: str, *, size: int = 8, timeout_seconds: int = 30, schema: str | None = None) -> None:
-        self._schema = schema
+    def __init__(self, conninfo: str, *, size: int = 8, timeout_seconds: int = 30) -> None:
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             conninfo,
             min_size=1,
@@ -191,9 +193,8 @@ class PostgresTables:
     # ── connections ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _configure(self, db: Connection) -> None:
-        _run(db, "SET timezone = 'UTC'")
-        if self._schema is not None:
-            _run(db, f'SET search_path = "{self._schema}"')
+        # The schema that the connection uses first, and no other: the one the events are in.
+        _run(db, CONFIGURE)
 
     @contextmanager
     def _connection(self) -> Generator[Connection]:

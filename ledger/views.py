@@ -1,0 +1,551 @@
+"""`ledger.views`: queries. Balances at any pair of times, postings, charges, current and prior runs.
+
+Every answer is a frozen record. A query says how fresh it must be: by default it first brings its views to the head
+of the log, so that it shows what was just done; `at_least=position` waits for whoever follows the log to come that
+far; `stale=True` takes what there is. Balances and postings take both time axes (ledger §13): `as_of`, booked by
+then (now by default), and `recorded_as_of`, an instant or a position, recorded by then (everything by default).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from aggregates.rating.lines import DetailedLine
+from aggregates.values.errors import ChargeNotFound, RunNotFound
+from aggregates.values.identifiers import GroupRef
+from aggregates.values.money import Currency
+from aggregates.values.period import Period, timestamp
+from aggregates.values.totals import Totals, sum_totals
+from ledger.balances import LATEST as LATEST_POSITION
+from ledger.balances import VIEWS as BALANCE_VIEWS
+from ledger.balances import AddressBalance, Balance, address_balance, amounts_of, figures
+from ledger.context import Context
+from ledger.paging import Moment, Page, checked_id, checked_limit, checked_moment, invalid, page_of, read_cursor
+from ledger.store.follow import Follower
+from projections.addresses import Address
+from projections.charges import CHARGES, ChargeRow
+from projections.current_runs import CURRENT_RUNS
+from projections.ledger_entries import LEDGER_ENTRIES, LedgerEntry
+from projections.prior_runs import PRIOR_RUNS
+from projections.runs import RunRow
+from projections.stores.tables import Reader, Status, Where
+
+RUN_VIEWS = (CURRENT_RUNS.name, PRIOR_RUNS.name)
+
+
+class Realization(msgspec.Struct, frozen=True, kw_only=True):
+    """Credit set against a run (`amount` > 0, with its `source`) or given back (`amount` < 0, it `corrects` one).
+
+    `ledger_group` names the posting group: an event of the credit pool.
+    """
+
+    id: UUID
+    amount: Decimal
+    ledger_group: GroupRef
+    sort_hint: int
+    source: str | None = None
+    corrects: UUID | None = None
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A realization run (lifecycles §5). Amounts are in `currency`; times are UTC.
+
+    `metered_quantity` is cumulative from the start of the charge's service period, `line_quantity` this run's part of
+    it; `true_quantity` is what the meter said where that was below zero. `stored_at_lt` is the collection end,
+    exclusive. `credits` is what credit covers, net of corrections. A run with `ended_at` is prior; a voided one counts
+    for nothing.
+    """
+
+    run: UUID
+    charge: UUID
+    customer: str
+    run_type: str
+    currency: Currency
+    feature: str
+    service_period: Period
+    stored_at_lt: datetime
+    metered_quantity: Decimal | None
+    line_quantity: Decimal | None
+    true_quantity: Decimal | None
+    totals: Totals
+    credits: Decimal
+    realizations: tuple[Realization, ...]
+    lines: tuple[DetailedLine, ...]
+    rating_engine: str | None
+    finalized_at: datetime | None
+    ended_at: datetime | None
+    ended_reason: str | None
+    voided: bool
+    voided_at: datetime | None
+    void_reason: str | None
+    created_at: datetime
+
+
+class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge as it stands. `totals` add up its runs that are not voided (lifecycles §5.2), in `currency`.
+
+    Name, periods and `invoice_at` are those of the effective intent; `base` and `override` are its layers as plain
+    data. `advance_after` absent: the clock alone will not move it any more. `failure` says why it is stuck.
+    """
+
+    charge: UUID
+    customer: str
+    charge_type: str
+    status: str
+    meta_status: str
+    advance_after: datetime | None
+    name: str
+    currency: Currency
+    settlement_mode: str | None
+    feature: str | None
+    unique_reference_id: str | None
+    purchase_key: str | None
+    subscription: str | None
+    service_period: Period
+    billing_period: Period
+    invoice_at: datetime
+    base: dict[str, Any]
+    override: dict[str, Any] | None
+    intent_version: int
+    current_run: UUID | None
+    run_count: int
+    totals: Totals
+    granted_at: datetime | None
+    voided_at: datetime | None
+    deleted_at: datetime | None
+    failure: dict[str, Any] | None
+    created_at: datetime
+    updated_at: datetime
+    position: int
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the ledger. `amount` is signed, in `currency` (its code). `group` names the posting group.
+
+    `ordinal` counts the entries of the group from 0. `source` is the credit purchase that funds the value, `spend` the
+    charge that consumes it. `booked_at` is when it is effective, `recorded_at` when the event was accepted, `position`
+    the authority on the order of recording. `corrects` is the entry (version, ordinal) that a correction restores.
+    """
+
+    position: int
+    group: GroupRef
+    ordinal: int
+    transaction: int
+    customer: str
+    account: str
+    currency: str
+    amount: Decimal
+    template: str
+    direction: str
+    booked_at: datetime
+    accounting_date: datetime
+    recorded_at: datetime
+    source: UUID | None
+    spend: UUID | None
+    corrects: tuple[int, int] | None
+    cost_basis: Decimal | None
+    cost_basis_currency: str | None
+    features: tuple[str, ...]
+    credit_priority: int | None
+    authorization: str | None
+    tax_code: str | None
+    tax_behavior: str | None
+
+
+class Views:
+    """Queries of one namespace."""
+
+    def __init__(self, context: Context, follower: Follower) -> None:
+        self._context = context
+        self._follower = follower
+
+    # ── balances and postings ────────────────────────────────────────────────────────────────────────────────
+
+    def balance(
+        self,
+        customer: str,
+        currency: str = "USD",
+        *,
+        as_of: Moment | None = None,
+        recorded_as_of: Moment | int | None = None,
+        feature: str | None = None,
+        unrestricted: bool = False,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Balance:
+        """What a customer has and owes in a currency, by account (ledger §9).
+
+        Args:
+            customer: Key of an existing customer.
+            currency: ISO code, or the code of a custom currency.
+            as_of: Booked at or before then; now by default. A later time counts planned expiry that is due by then.
+            recorded_as_of: Recorded by then: an instant, or a position of the log. Everything by default.
+            feature: Only unrestricted routes and those that contain this feature.
+            unrestricted: Only unrestricted routes.
+            at_least: Wait until the views have come to that position, instead of bringing them to the head.
+            stale: Take the views as they are.
+
+        10.00 USD of credit that expire on 10 January, usage of 6.00 booked on 5 January and recorded on the 15th: as
+        of the 10th, `breakage` is 4.00 as known now, and 10.00 as recorded by the 12th.
+
+        Raises:
+            CustomerNotFound, CurrencyNotFound: no such customer or currency.
+            ValidationFailed: a time that cannot be read, or both `feature` and `unrestricted`.
+            Unavailable: the views did not come to `at_least` in time.
+        """
+        if feature is not None and unrestricted:
+            raise invalid("feature", "one_filter", "ask for one feature or for unrestricted credit, not for both")
+        found = self._context.look.currency(currency)
+        moment = self._as_of(as_of)
+        bound, recorded = self._recorded(recorded_as_of)
+        amounts, position = self._amounts(customer, found.key, moment, bound, at_least=at_least, stale=stale)
+        return Balance(
+            customer=customer,
+            currency=found,
+            as_of=moment,
+            recorded_as_of=recorded,
+            position=position,
+            feature=feature,
+            **figures(amounts, feature, unrestricted=unrestricted),
+        )
+
+    def addresses(
+        self,
+        customer: str,
+        currency: str = "USD",
+        *,
+        as_of: Moment | None = None,
+        recorded_as_of: Moment | int | None = None,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> tuple[AddressBalance, ...]:
+        """The same as `balance`, address by address: account, cost basis, priority, features, tax. Zero is left out."""
+        found = self._context.look.currency(currency)
+        bound, _ = self._recorded(recorded_as_of)
+        amounts, _ = self._amounts(customer, found.key, self._as_of(as_of), bound, at_least=at_least, stale=stale)
+        ordered = sorted(amounts.items(), key=lambda each: tuple(map(str, each[0])))
+        return tuple(address_balance(address, amount) for address, amount in ordered if amount)
+
+    def entries(
+        self,
+        customer: str,
+        currency: str | None = None,
+        *,
+        as_of: Moment | None = None,
+        recorded_as_of: Moment | int | None = None,
+        booked_from: Moment | None = None,
+        account: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[Posting]:
+        """The postings of a customer, newest booked first; ties by order of recording, newest first.
+
+        `booked_from` is inclusive. `as_of` absent: postings dated later than now are shown too. Raises
+        `CurrencyNotFound`, `ValidationFailed`.
+        """
+        where = [Where("namespace", "=", self._context.namespace), Where("customer", "=", customer)]
+        if currency is not None:
+            where.append(Where("currency", "=", self._context.look.currency(currency).key))
+        if account is not None:
+            where.append(Where("account", "=", account))
+        if as_of is not None:
+            where.append(Where("booked_at", "<=", self._as_of(as_of)))
+        if booked_from is not None:
+            where.append(Where("booked_at", ">=", checked_moment(booked_from, "booked_from")))
+        bound, _ = self._recorded(recorded_as_of)
+        if bound < LATEST_POSITION:
+            where.append(Where("position", "<=", bound))
+        if after is not None:
+            booked, position, ordinal = read_cursor(after, (str, int, int))
+            where.append(Where(_NEWEST, "<", (timestamp(booked), position, ordinal)))
+        with self._follower.reading((LEDGER_ENTRIES.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(LEDGER_ENTRIES, where, order=_NEWEST, descending=True, limit=checked_limit(limit) + 1)
+        return page_of(rows, limit, _posting, lambda row: (row.booked_at.isoformat(), row.position, row.ordinal))
+
+    # ── charges and runs ─────────────────────────────────────────────────────────────────────────────────────
+
+    def charge(self, charge: UUID | str, *, at_least: int | None = None, stale: bool = False) -> ChargeView:
+        """One charge. Raises `ChargeNotFound`."""
+        where = [
+            Where("charge", "=", checked_id(charge, ChargeNotFound)),
+            Where("namespace", "=", self._context.namespace),
+        ]
+        with self._follower.reading((CHARGES.name, *RUN_VIEWS), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(CHARGES, where)
+            if not rows:
+                raise ChargeNotFound(charge)
+            return _charge_views(reader, rows)[0]
+
+    def charges(
+        self,
+        customer: str | None = None,
+        *,
+        status: str | None = None,
+        charge_type: str | None = None,
+        currency: str | None = None,
+        feature: str | None = None,
+        settlement_mode: str | None = None,
+        subscription: str | None = None,
+        due_by: Moment | None = None,
+        failing: bool = False,
+        newest_first: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[ChargeView]:
+        """Charges in order of creation (lifecycles §18).
+
+        `status` is a detailed status or the beginning of some (`active`, `active.payment`), `due_by` a bound on
+        `advance_after`, `failing` only those whose last advance was refused. Raises `CurrencyNotFound`,
+        `ValidationFailed`.
+        """
+        equal = {
+            "customer": customer,
+            "charge_type": charge_type,
+            "currency": self._context.look.currency(currency).key if currency is not None else None,
+            "feature": feature,
+            "settlement_mode": settlement_mode,
+            "subscription": subscription,
+        }
+        where = [Where("namespace", "=", self._context.namespace)]
+        where += [Where(name, "=", value) for name, value in equal.items() if value is not None]
+        where += [Where("status", "starts", status)] if status is not None else []
+        where += [Where("advance_after", "<=", checked_moment(due_by, "due_by"))] if due_by is not None else []
+        where += [Where("failure", "present")] if failing else []
+        if after is not None:
+            (created,) = read_cursor(after, (int,))
+            where.append(Where("created_position", "<" if newest_first else ">", created))
+        with self._follower.reading((CHARGES.name, *RUN_VIEWS), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(
+                CHARGES, where, order=("created_position",), descending=newest_first, limit=checked_limit(limit) + 1
+            )
+            views = {view.charge: view for view in _charge_views(reader, rows)}
+        return page_of(rows, limit, lambda row: views[row.charge], lambda row: (row.created_position,))
+
+    def current_runs(
+        self,
+        customer: str | None = None,
+        *,
+        charge: UUID | str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[RunView]:
+        """The runs that charges are working on, at most one each, in order of their start."""
+        asked: dict[str, Any] = {"customer": customer, "charge": charge, "after": after, "limit": limit}
+        return self._runs(CURRENT_RUNS.name, [], **asked, at_least=at_least, stale=stale)
+
+    def prior_runs(
+        self,
+        customer: str | None = None,
+        *,
+        charge: UUID | str | None = None,
+        voided: bool | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[RunView]:
+        """The runs that charges have done with, in order of their start; voided ones too unless `voided` is False."""
+        where = [Where("ended_at", "present")]
+        where += [Where("voided", "=", voided)] if voided is not None else []
+        asked: dict[str, Any] = {"customer": customer, "charge": charge, "after": after, "limit": limit}
+        return self._runs(PRIOR_RUNS.name, where, **asked, at_least=at_least, stale=stale)
+
+    def run(self, run: UUID | str, *, at_least: int | None = None, stale: bool = False) -> RunView:
+        """One run, current or prior. Raises `RunNotFound`."""
+        wanted = Where("run", "=", checked_id(run, RunNotFound))
+        where = [wanted, Where("namespace", "=", self._context.namespace)]
+        with self._follower.reading((PRIOR_RUNS.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(PRIOR_RUNS, where)
+        if not rows:
+            raise RunNotFound(run)
+        return _run_view(rows[0])
+
+    def _runs(
+        self,
+        name: str,
+        where: Sequence[Where],
+        *,
+        customer: str | None,
+        charge: UUID | str | None,
+        after: str | None,
+        limit: int,
+        at_least: int | None,
+        stale: bool,
+    ) -> Page[RunView]:
+        projection = CURRENT_RUNS if name == CURRENT_RUNS.name else PRIOR_RUNS
+        conditions = [Where("namespace", "=", self._context.namespace), *where]
+        if customer is not None:
+            conditions.append(Where("customer", "=", customer))
+        if charge is not None:
+            conditions.append(Where("charge", "=", checked_id(charge, ChargeNotFound)))
+        if after is not None:
+            (created,) = read_cursor(after, (int,))
+            conditions.append(Where("created_position", ">", created))
+        with self._follower.reading((name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(projection, conditions, order=("created_position",), limit=checked_limit(limit) + 1)
+        return page_of(rows, limit, _run_view, lambda row: (row.created_position,))
+
+    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _amounts(
+        self, customer: str, currency: str, as_of: datetime, bound: int, *, at_least: int | None, stale: bool
+    ) -> tuple[dict[Address, Decimal], int]:
+        """Amounts by address, and the position up to which they count."""
+        with self._follower.reading(BALANCE_VIEWS, at_least=at_least, stale=stale) as reader:
+            lives = [reader.generation(name, Status.LIVE) for name in BALANCE_VIEWS]
+            known = min(live.position if live else 0 for live in lives)
+            whose = (self._context.namespace, customer, currency)
+            amounts = amounts_of(reader, whose, as_of, min(bound, known))
+        if amounts is None:
+            self._context.look.customer(customer)  # an unknown customer is not a customer without postings
+        return amounts or {}, min(bound, known)
+
+    def _as_of(self, moment: Moment | None) -> datetime:
+        return self._context.now() if moment is None else checked_moment(moment, "as_of")
+
+    def _recorded(self, bound: Moment | int | None) -> tuple[int, datetime | None]:
+        """A bound on the recorded axis as a position, and as the instant it was given as (decision 7)."""
+        if bound is None:
+            return LATEST_POSITION, None
+        if isinstance(bound, int):
+            return bound, None
+        moment = checked_moment(bound, "recorded_as_of")
+        return self._follower.store.position_at(moment), moment
+
+
+_NEWEST = ("booked_at", "position", "ordinal")
+
+
+# ── rows to answers ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _charge_views(reader: Reader, rows: Sequence[ChargeRow]) -> list[ChargeView]:
+    """Charges with the totals of their runs. `prior_runs` has every run from its start on."""
+    ids = [row.charge for row in rows]
+    totals: dict[UUID, list[Totals]] = {charge: [] for charge in ids}
+    if ids:
+        for run in reader.select(PRIOR_RUNS, [Where("charge", "in", ids), Where("voided", "=", False)]):
+            totals[run.charge].append(_totals(run))
+    return [_charge_view(row, sum_totals(totals[row.charge])) for row in rows]
+
+
+def _charge_view(row: ChargeRow, totals: Totals) -> ChargeView:
+    return ChargeView(
+        charge=row.charge,
+        customer=row.customer,
+        charge_type=row.charge_type,
+        status=row.status,
+        meta_status=row.meta_status,
+        advance_after=row.advance_after,
+        name=row.name,
+        currency=_currency(row),
+        settlement_mode=row.settlement_mode,
+        feature=row.feature,
+        unique_reference_id=row.unique_reference_id,
+        purchase_key=row.purchase_key,
+        subscription=row.subscription,
+        service_period=_period(row.service_period_from, row.service_period_to),
+        billing_period=_period(row.billing_period_from, row.billing_period_to),
+        invoice_at=row.invoice_at,
+        base=row.base,
+        override=row.override,
+        intent_version=row.intent_version,
+        current_run=row.current_run,
+        run_count=row.run_count,
+        totals=totals,
+        granted_at=row.granted_at,
+        voided_at=row.voided_at,
+        deleted_at=row.deleted_at,
+        failure=row.failure,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        position=row.position,
+    )
+
+
+def _run_view(row: RunRow) -> RunView:
+    return RunView(
+        run=row.run,
+        charge=row.charge,
+        customer=row.customer,
+        run_type=row.run_type,
+        currency=_currency(row),
+        feature=row.feature,
+        service_period=_period(row.service_period_from, row.service_period_to),
+        stored_at_lt=row.stored_at_lt,
+        metered_quantity=row.metered_quantity,
+        line_quantity=row.line_quantity,
+        true_quantity=row.true_quantity,
+        totals=_totals(row),
+        credits=row.credits,
+        realizations=tuple(msgspec.convert(each, Realization) for each in row.realizations),
+        lines=msgspec.json.decode(row.lines, type=tuple[DetailedLine, ...]),
+        rating_engine=row.rating_engine,
+        finalized_at=row.finalized_at,
+        ended_at=row.ended_at,
+        ended_reason=row.ended_reason,
+        voided=row.voided,
+        voided_at=row.voided_at,
+        void_reason=row.void_reason,
+        created_at=row.created_at,
+    )
+
+
+def _posting(row: LedgerEntry) -> Posting:
+    corrects = (row.corrects_version, row.corrects_ordinal)
+    return Posting(
+        position=row.position,
+        group=GroupRef(row.stream, row.version),
+        ordinal=row.ordinal,
+        transaction=row.transaction,
+        customer=row.customer,
+        account=row.account,
+        currency=row.currency_code,
+        amount=row.amount,
+        template=row.template,
+        direction=row.direction,
+        booked_at=row.booked_at,
+        accounting_date=row.accounting_date,
+        recorded_at=row.recorded_at,
+        source=row.source,
+        spend=row.spend,
+        corrects=(corrects[0], corrects[1]) if corrects[0] is not None and corrects[1] is not None else None,
+        cost_basis=row.cost_basis,
+        cost_basis_currency=row.cost_basis_currency,
+        features=tuple(msgspec.json.decode(row.features, type=list[str])),
+        credit_priority=row.credit_priority,
+        authorization=row.authorization,
+        tax_code=row.tax_code,
+        tax_behavior=row.tax_behavior,
+    )
+
+
+def _currency(row: ChargeRow | RunRow) -> Currency:
+    custom = row.currency if row.currency != row.currency_code else None
+    return Currency(row.currency_code, row.currency_precision, custom)
+
+
+def _period(from_: datetime, to: datetime) -> Period:
+    return msgspec.convert({"from": from_, "to": to}, Period)
+
+
+def _totals(run: RunRow) -> Totals:
+    return Totals(
+        amount=run.amount,
+        charges_total=run.charges_total,
+        discounts_total=run.discounts_total,
+        credits_total=run.credits_total,
+        total=run.total,
+    )

@@ -1,0 +1,20 @@
+"""All views of the product, in the order in which a reader meets them."""
+
+from __future__ import annotations
+
+from projections.balance_history import BALANCE_HISTORY
+from projections.charges import CHARGES
+from projections.current_runs import CURRENT_RUNS
+from projections.customer_balances import CUSTOMER_BALANCES
+from projections.ledger_entries import LEDGER_ENTRIES
+from projections.prior_runs import PRIOR_RUNS
+from projections.projection import AnyProjection
+
+PROJECTIONS: tuple[AnyProjection, ...] = (
+    CHARGES,
+    CURRENT_RUNS,
+    PRIOR_RUNS,
+    CUSTOMER_BALANCES,
+    BALANCE_HISTORY,
+    LEDGER_ENTRIES,
+)

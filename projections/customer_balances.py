@@ -1,0 +1,149 @@
+"""`customer_balances`: what every address of a customer holds now, one row each (ledger §9, §12).
+
+`amount` is the sum of what was booked by `known_at`, the log time of the address's last posting. Postings dated later
+than that (planned expiry, above all) wait in `upcoming`, summed by booked time, and move into `amount` when a later
+posting finds their time has come. So the balance now is `amount` and what has become due of `upcoming`, whatever the
+length of the history; `balance_history` answers for any other pair of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias, cast
+from uuid import UUID
+
+from aggregates.credits.events import EVENTS
+from aggregates.values.decimals import EXACT, ZERO, text
+from projections.addresses import address_of, read_address
+from projections.plain import json_text, moment
+from projections.projection import Entry, Folded, JsonText, Key, Rows
+
+Upcoming: TypeAlias = list[list[str]]
+"""Pairs of booked time and amount, both as text, in the order of time."""
+
+
+class CustomerBalance(NamedTuple):
+    """One address of one customer in the postings of one credit pool.
+
+    `pool` is the stream that carries the postings: that of the currency, or of a custom currency whose purchases have
+    fiat legs. `entries` counts the postings, `position` is the one of the last.
+    """
+
+    namespace: str
+    customer: str
+    currency: str
+    pool: UUID
+    address: str
+    account: str
+    cost_basis_currency: str | None
+    cost_basis: Decimal | None
+    features: JsonText
+    credit_priority: int | None
+    authorization: str | None
+    tax_code: str | None
+    tax_behavior: str | None
+    amount: Decimal
+    upcoming: Upcoming
+    entries: int
+    known_at: datetime
+    position: int
+
+    def at(self, as_of: datetime) -> Decimal:
+        """The balance at a time that is not before `known_at`."""
+        due = (Decimal(amount) for booked, amount in self.upcoming if moment(booked) <= as_of)
+        return _sum(self.amount, due)
+
+
+Posted: TypeAlias = list[tuple[datetime, Decimal]]
+
+
+def _effects(entry: Entry) -> Mapping[Key, Posted]:
+    """What an event posts to each address: booked times and amounts."""
+    record = entry.record
+    found: dict[Key, Posted] = {}
+    for transaction in record.body.transactions:
+        booked_at = transaction.booked_at
+        for each in transaction.entries:
+            address, said = address_of(each.account, each.route)
+            key = (record.namespace, record.customer or "", said.currency, record.stream, address)
+            posted = found.get(key)
+            if posted is None:
+                found[key] = [(booked_at, each.amount)]
+            else:
+                posted.append((booked_at, each.amount))
+    return found
+
+
+def _fold(rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
+    for key, posted in cast("Mapping[Key, Posted]", touched).items():
+        row = cast("CustomerBalance | None", rows.get(key))
+        rows.put(key, _with(row or _opened(key, entry), posted, entry))
+
+
+def _opened(key: Key, entry: Entry) -> CustomerBalance:
+    namespace, customer, currency, pool, address = key
+    said = read_address(address)
+    return CustomerBalance(
+        namespace=namespace,
+        customer=customer,
+        currency=currency,
+        pool=pool,
+        address=address,
+        account=said.account,
+        cost_basis_currency=said.cost_basis_currency,
+        cost_basis=said.cost_basis,
+        features=json_text(said.features),
+        credit_priority=said.credit_priority,
+        authorization=said.authorization,
+        tax_code=said.tax_code,
+        tax_behavior=said.tax_behavior,
+        amount=ZERO,
+        upcoming=[],
+        entries=0,
+        known_at=entry.log_time,
+        position=entry.position,
+    )
+
+
+def _with(row: CustomerBalance, posted: Posted, entry: Entry) -> CustomerBalance:
+    known_at = entry.log_time
+    amount, upcoming = row.amount, row.upcoming
+    later: dict[str, Decimal] | None = None
+    if upcoming and moment(upcoming[0][0]) <= known_at:
+        later = {}
+        for booked, waiting in upcoming:
+            if moment(booked) <= known_at:
+                amount = EXACT.add(amount, Decimal(waiting))
+            else:
+                later[booked] = Decimal(waiting)
+    for booked_at, change in posted:
+        if booked_at <= known_at:
+            amount = EXACT.add(amount, change)
+        else:
+            if later is None:
+                later = {booked: Decimal(waiting) for booked, waiting in upcoming}
+            booked = booked_at.isoformat()
+            later[booked] = EXACT.add(later.get(booked, ZERO), change)
+    if later is not None:
+        upcoming = [[booked, text(later[booked])] for booked in sorted(later) if later[booked]]
+    entries = row.entries + len(posted)
+    return CustomerBalance._make((*row[:13], amount, upcoming, entries, known_at, entry.position))
+
+
+def _sum(start: Decimal, amounts: Any) -> Decimal:
+    for amount in amounts:
+        start = EXACT.add(start, amount)
+    return start
+
+
+CUSTOMER_BALANCES = Folded(
+    name="customer_balances",
+    version=1,
+    row=CustomerBalance,
+    key=("namespace", "customer", "currency", "pool", "address"),
+    listens=frozenset(event.NAME for event in EVENTS if "transactions" in event.__struct_fields__),
+    effects=_effects,
+    folding=_fold,
+)
