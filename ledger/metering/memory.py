@@ -1,0 +1,138 @@
+"""Usage in memory: for tests, trials and dry runs. It behaves like the other builds and is gone with the process."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from bisect import bisect_left, insort
+from collections import defaultdict
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from aggregates.catalogue import Aggregation
+from aggregates.values.decimals import ZERO, exact
+from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Tally, Window
+from ledger.metering.usage import StoredUsage, normal, place
+from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
+
+_Row = tuple[datetime, int, StoredUsage]
+"""Event time, place, event: sorted as listed; the place is unique, so events themselves are never compared."""
+
+
+class MemoryUsageStore(ChunkedStore):
+    """Keeps usage per customer and meter, sorted by event time. One lock is held from a stamp to its commit."""
+
+    def __init__(
+        self, probe: Probe = no_probe, clock: Clock | None = None, *, commit_within: float = COMMIT_WITHIN
+    ) -> None:
+        super().__init__(probe, clock, commit_within=commit_within)
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[str, str, str], list[_Row]] = defaultdict(list)
+        self._known: dict[tuple[str, str, str], bytes] = {}
+        self._quarantine: dict[tuple[str, str, str, bytes], StoredUsage] = {}
+        self._marks: dict[tuple[str, str], datetime] = {}
+        self._positions: dict[tuple[str, str], int] = {}
+        self._numbers = itertools.count(1)
+
+    def write_chunk(self, chunk: Chunk, stored_at: datetime | None, earlier: set[int]) -> Tally:
+        """Decide everything first, then write, so that a failing probe leaves nothing behind."""
+        namespace = chunk.namespace
+        with self._lock:
+            started = time.monotonic()
+            keys = [(namespace, meter) for meter in chunk.meters]
+            stamp = stored_at or max([self._now(), *(self._marks[key] for key in keys if key in self._marks)])
+            position = next(self._numbers)
+            new: list[tuple[tuple[str, str, str], bytes, StoredUsage]] = []
+            conflicts: list[int] = []
+            for ordinal, (event, fingerprint) in enumerate(zip(chunk.events, chunk.fingerprints, strict=True)):
+                identity = (namespace, event.source, event.id)
+                known = self._known.get(identity)
+                stored = StoredUsage(event, stamp, place(position, ordinal))
+                if known is None:
+                    new.append((identity, fingerprint, stored))
+                elif known != fingerprint:
+                    conflicts.append(ordinal)
+            self.before_commit(started)
+            for identity, fingerprint, stored in new:
+                self._known[identity] = fingerprint
+                event = stored.event
+                insort(self._rows[namespace, event.customer, event.meter], (event.time, stored.place, stored))
+            for ordinal in conflicts:
+                event, fingerprint = chunk.events[ordinal], chunk.fingerprints[ordinal]
+                rival = StoredUsage(event, stamp, place(position, ordinal))
+                self._quarantine.setdefault((namespace, event.source, event.id, fingerprint), rival)
+            for key in keys:
+                self._positions[key] = position
+                if stored_at is None:
+                    self._marks[key] = stamp
+            return Tally(position, len(new), conflicts)
+
+    def read(self, query: MeterQuery) -> Reading:
+        """The aggregate over the window, as it stands."""
+        with self._lock:
+            rows = self._window(query.namespace, query.customer, query.meter.key, query.from_, query.to)
+            key = (query.namespace, query.meter.key)
+            mark, position = self._marks.get(key), self._positions.get(key, 0)
+        counted = [stored for _, _, stored in rows if stored.stored_at < query.stored_at_lt]
+        return Reading(Metered(_aggregate(query, counted), position), mark, self._now())
+
+    def raise_mark(self, namespace: str, meter: str, to: datetime) -> None:
+        """Raise the mark; the lock is what a chunk in flight holds."""
+        with self._lock:
+            key = (namespace, meter)
+            self._marks[key] = max(to, self._marks.get(key, to))
+
+    def read_late(self, query: MeterQuery, from_place: int, limit: int) -> list[StoredUsage]:
+        """Events of the window at or above a place, or stored at or after the cut, by place."""
+        with self._lock:
+            rows = self._window(query.namespace, query.customer, query.meter.key, query.from_, query.to)
+        late = [s for _, _, s in rows if s.place >= from_place or s.stored_at >= query.stored_at_lt]
+        return sorted(late, key=lambda stored: stored.place)[:limit]
+
+    def read_events(self, namespace: str, window: Window, after: StoredUsage | None, limit: int) -> list[StoredUsage]:
+        """Events of the window behind `after`, by event time and place."""
+        with self._lock:
+            rows = self._window(namespace, window.customer, window.meter, window.from_, window.to)
+        start = bisect_left(rows, (after.event.time, after.place + 1)) if after else 0
+        return [stored for _, _, stored in rows[start : start + limit]]
+
+    def read_conflicts(self, namespace: str, after: int, limit: int) -> list[StoredUsage]:
+        """Quarantined events above a place, by place."""
+        with self._lock:
+            found = [s for key, s in self._quarantine.items() if key[0] == namespace and s.place > after]
+        return sorted(found, key=lambda stored: stored.place)[:limit]
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    def _window(
+        self, namespace: str, customer: str, meter: str, from_: datetime | None, to: datetime | None
+    ) -> list[_Row]:
+        rows = self._rows.get((namespace, customer, meter), [])
+        start = bisect_left(rows, (from_,)) if from_ else 0
+        end = bisect_left(rows, (to,)) if to else len(rows)
+        return rows[start:end]
+
+    def _now(self) -> datetime:
+        return self.now_set() or datetime.now(UTC)
+
+
+@exact
+def _aggregate(query: MeterQuery, counted: list[StoredUsage]) -> Decimal:
+    """The quantity of events in order of event time and place."""
+    values = [stored.event.value for stored in counted if stored.event.value is not None]
+    match query.meter.aggregation:
+        case Aggregation.SUM:
+            return normal(sum(values, ZERO))
+        case Aggregation.COUNT:
+            return Decimal(len(counted))
+        case Aggregation.MAX:
+            return max(values, default=ZERO)
+        case Aggregation.MIN:
+            return min(values, default=ZERO)
+        case Aggregation.LATEST:
+            return values[-1] if values else ZERO
+        case Aggregation.UNIQUE_COUNT:
+            name = query.meter.property or ""
+            return Decimal(len({s.event.properties[name] for s in counted if name in s.event.properties}))
