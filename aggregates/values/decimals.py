@@ -65,7 +65,7 @@ def parse_decimal(value: object) -> Decimal:
     if not number.is_finite():
         msg = f"{value!r} is not a finite number"
         raise ValueError(msg)
-    if abs(number) >= LIMIT:
+    if number.copy_abs() >= LIMIT:
         msg = f"{value!r} is too large: numbers stay below 10^24"
         raise ValueError(msg)
     if decimal_places(number) > 40:
