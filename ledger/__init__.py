@@ -1,1 +1,32 @@
-"""The application: one facade over charges, credits, invoices, usage, views and their audit."""
+"""An event-sourced ledger for usage-based billing.
+
+    from ledger import Ledger
+
+See `ledger.facade.Ledger` for what it can do, and README.md for the model on one screen.
+"""
+
+from aggregates.policies import Policies
+from aggregates.values.errors import LedgerError, ValidationFailed
+from aggregates.values.money import Money, money, usd
+from ledger.facade import DryRun, Ledger
+from ledger.metering.usage import UsageEvent
+from ledger.ports import SettableClock
+from ledger.prices import dynamic, graduated, package, unit, volume
+
+__all__ = [
+    "Ledger",
+    "DryRun",
+    "Policies",
+    "SettableClock",
+    "UsageEvent",
+    "Money",
+    "money",
+    "usd",
+    "unit",
+    "graduated",
+    "volume",
+    "package",
+    "dynamic",
+    "LedgerError",
+    "ValidationFailed",
+]

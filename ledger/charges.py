@@ -20,6 +20,7 @@ from aggregates.charges import state as charge_state
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType, FeatureRef, TaxConfig, UsageLayer
+from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import (
     Bounds,
     ClearOverride,
@@ -33,7 +34,6 @@ from aggregates.charges.requests import (
     UsageTerms,
 )
 from aggregates.charges.state import Charge
-from aggregates.charges.validation import keys_of
 from aggregates.journal.chart import TaxBehavior
 from aggregates.rating.prices import NO_DISCOUNTS
 from aggregates.runs import state as run_state
@@ -47,6 +47,7 @@ from aggregates.values.errors import (
     PreconditionFailed,
     RunNotFound,
 )
+from aggregates.values.period import instant
 from ledger import validation
 from ledger.advance import AdvancedIds, Advancer, FailedAdvance, index
 from ledger.commands import (
@@ -150,8 +151,7 @@ class Charges:
         self._context.require_customer(findings, customer)
         found = self._context.find_currency(findings, currency)
         self._require_feature(findings, feature)
-        if command is not None:
-            _period_order(findings, command.service_period, "service_period")
+        _period_order(findings, period_from, period_to)
         validation.fail(findings)
         assert command is not None
         assert found is not None
@@ -495,10 +495,15 @@ def _optional_bounds(bounds: BoundsInput | None) -> Bounds | None:
     return _bounds(bounds) if bounds is not None else None
 
 
-def _period_order(findings: Findings, bounds: BoundsInput, path: str) -> None:
-    if bounds.to < bounds.from_:
-        message = f"a period cannot end ({bounds.to.isoformat()}) before it begins ({bounds.from_.isoformat()})"
-        findings.add(path, "period_backwards", message)
+def _period_order(findings: Findings, from_: object, to: object) -> None:
+    """Note a service period that ends before it begins, whatever else is wrong with the command."""
+    try:
+        begins, ends = instant(from_), instant(to)  # type: ignore[arg-type]
+    except (ValueError, TypeError, AttributeError):
+        return  # what is no time has its own finding
+    if ends < begins:
+        message = f"a period cannot end ({ends.isoformat()}) before it begins ({begins.isoformat()})"
+        findings.add("service_period", "period_backwards", message)
 
 
 def _overridden(terms: UsageTerms, command: SetOverrideInput) -> UsageTerms:

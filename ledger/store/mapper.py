@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -107,9 +107,21 @@ def _upcasting(read_old: Decode, upcasts: Mapping[str, Upcast]) -> Decode:
     return decode_old
 
 
-@cache
+_known: dict[str, Decode] = {}
+_building = threading.Lock()
+
+
 def _decoders() -> dict[str, Decode]:
-    return decoders(stored_names())
+    """All decoders, built once by one thread.
+
+    msgspec works out the fields of a type when a decoder first needs them; two threads that do so for one type at
+    the same moment crash the interpreter (0.22), so nobody gets a decoder before all of them are complete.
+    """
+    if not _known:
+        with _building:
+            if not _known:
+                _known.update(decoders(stored_names()))
+    return _known
 
 
 def _plain(value: Any) -> Any:
