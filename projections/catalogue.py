@@ -6,11 +6,13 @@ from projections.balance_history import BALANCE_HISTORY
 from projections.charges import CHARGES
 from projections.current_runs import CURRENT_RUNS
 from projections.customer_balances import CUSTOMER_BALANCES
+from projections.customers import CUSTOMERS
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
 
 PROJECTIONS: tuple[AnyProjection, ...] = (
+    CUSTOMERS,
     CHARGES,
     CURRENT_RUNS,
     PRIOR_RUNS,
