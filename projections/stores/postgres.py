@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from aggregates.values.errors import Unavailable
-from projections.projection import AnyProjection, Changes, Key, Kind, Projection, R, Row
+from projections.projection import AnyProjection, Appended, Changes, Key, Kind, Projection, R, Row
 from projections.stores.sql import GENERATIONS, condition, index_ddl, listed, ordering, table_ddl, view_ddl
 from projections.stores.tables import Generation, GenerationGone, Status, Where
 
@@ -135,7 +135,7 @@ class PostgresTables:
             if building is not None:
                 self._drop(db, building)
             # What only grows is copied faster without a key; rows that are looked up need theirs from the start.
-            return self._add(db, projection, Status.BUILDING, with_key=hasattr(projection, "keys"))
+            return self._add(db, projection, Status.BUILDING, with_key=not isinstance(projection, Appended))
 
     def finish(self, projection: AnyProjection, generation: Generation) -> None:
         """Give a built generation the key and the indexes that queries need."""

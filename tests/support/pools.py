@@ -1,209 +1,147 @@
-"""A customer's pools in memory: decide, record, fold, and the postings as rows, with a clock one can set.
+"""Histories of credit pools for views: postings at will, each event one group of balanced transactions.
 
-After every command the invariants of the specification are checked on postings and state together, so a scenario
-that passes has kept the books in order on the way.
+The events are real ones (`EarningsRecognized` carries any transactions), so what reads postings reads these.
 """
 
-from __future__ import annotations
-
-from collections import defaultdict
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from typing import NamedTuple
 
-from aggregates.credits.lineage import lineage
-from aggregates.credits.pool import CreditPool
-from aggregates.credits.state import evolve
-from aggregates.event import AnyRecorded, DomainEvent, Recorded
-from aggregates.journal.chart import Account
-from aggregates.journal.postings import Direction, Template, Transaction, currency_sums
-from aggregates.values.decimals import ZERO, exact
-from aggregates.values.money import Currency
-from projections.balances import PostingRow, posting_rows
+from hypothesis import strategies as st
 
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-_EXPIRY = {Template.BREAKAGE_PLAN, Template.BREAKAGE_RELEASE, Template.BREAKAGE_REOPEN}
+from aggregates.credits.events import EarningsRecognized, RecognitionKind
+from aggregates.event import Recorded
+from aggregates.journal.chart import Account, Authorization, Route, route
+from aggregates.journal.postings import Entry, Template, Transaction
+from aggregates.values.identifiers import pool_id
+from aggregates.values.money import Currency, fiat
+from aggregates.values.period import Instant
+from ledger.store import mapper
+from ledger.store.memory import MemoryStore
+from ledger.store.store import NewRecord, Save, Saved, Store
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NAMESPACE = "test"
+TOKENS = Currency("TOK", 4, "cur_tokens")
+
+USD = fiat("USD")
+FBO = (Account.FBO, route(USD, cost_basis=Decimal("0.5"), features=("api",), credit_priority=1))
+FBO_FREE = (Account.FBO, route(USD, cost_basis=Decimal(0), credit_priority=100))
+ADVANCE = (Account.RECEIVABLE, route(USD, authorization=Authorization.OPEN))
+OWED = (Account.RECEIVABLE, route(USD, cost_basis=Decimal("0.50"), authorization=Authorization.OPEN))
+PROMISED = (Account.RECEIVABLE, route(USD, cost_basis=Decimal("0.5"), authorization=Authorization.AUTHORIZED))
+ACCRUED = (Account.ACCRUED, route(USD, cost_basis=Decimal("0.5"), tax_code="txcd_1"))
+WASH = (Account.WASH, route(USD, cost_basis=Decimal("0.5")))
+BREAKAGE = (Account.BREAKAGE, route(USD, cost_basis=Decimal("0.5")))
+TOKEN_FBO = (Account.FBO, route(TOKENS, cost_basis=Decimal("0.01"), cost_basis_currency="USD", credit_priority=1))
+TOKEN_WASH = (Account.WASH, route(TOKENS, cost_basis=Decimal("0.01"), cost_basis_currency="USD"))
+
+Place = tuple[Account, Route]
+PLACES: tuple[Place, ...] = (FBO, FBO_FREE, ADVANCE, OWED, PROMISED, ACCRUED, WASH, BREAKAGE)
 
 
-def ordered_id(name: str) -> UUID:
-    """An id that sorts like the name, so that ties by charge id are ties by name."""
-    return UUID(bytes=name.encode()[:16].ljust(16, b"\0"))
+class Moved(NamedTuple):
+    """`amount` from one place to another, booked so many seconds after `START`."""
+
+    source: Place
+    target: Place
+    amount: Decimal
+    booked: int
 
 
-class Book:
-    """One pool: its state, its records, its postings as rows."""
+class Posted(NamedTuple):
+    """One event of a customer's pool in a currency, recorded `later` seconds after the one before it."""
 
-    def __init__(self, currency: Currency, namespace: str = "test") -> None:
-        self.currency = currency
-        self.stream = ordered_id(f"pool {currency.key}")
-        self.pool = CreditPool.empty(currency)
-        self.records: list[AnyRecorded] = []
-        self.rows: list[PostingRow] = []
-        self.namespace = namespace
+    customer: str
+    moves: tuple[Moved, ...]
+    currency: Currency = USD
+    later: int = 60
 
-    def record(self, event: DomainEvent | None, at: datetime = EPOCH, position: int | None = None) -> Any:
-        """Append an event to the stream and fold it; None records nothing. Returns the event."""
-        if event is None:
-            return None
-        record: AnyRecorded = Recorded(
-            stream=self.stream,
-            version=len(self.records) + 1,
-            namespace=self.namespace,
-            customer="customer",
-            at=at,
-            recorded_at=at,
-            command_id=self.stream,
-            causation_id=self.stream,
-            correlation_id=self.stream,
-            actor="test",
-            body=event,
+
+def posted(customer: str, *moves: Moved, currency: Currency = USD, later: int = 60) -> Posted:
+    return Posted(customer, moves, currency, later)
+
+
+def moved(source: Place, target: Place, amount: str | int, booked: int = 0) -> Moved:
+    return Moved(source, target, Decimal(amount), booked)
+
+
+class PoolLog:
+    """Appends events of pools to a store, one save each."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store: Store = store or MemoryStore()
+        self.now = START
+        self._versions: dict[object, int] = {}
+
+    def record(self, *events: Posted) -> list[Saved]:
+        """Append the events in order."""
+        return [self._save(event) for event in events]
+
+    def record_together(self, events: Sequence[Posted]) -> Saved:
+        """Append many events in one save, for speed."""
+        self.now += timedelta(seconds=60)
+        return self.store.append(Save([self._new(event) for event in events]), self.now)
+
+    def _save(self, event: Posted) -> Saved:
+        self.now += timedelta(seconds=event.later)
+        return self.store.append(Save([self._new(event)]), self.now)
+
+    def _new(self, event: Posted) -> NewRecord:
+        stream = pool_id(NAMESPACE, event.customer, event.currency.key)
+        version = self._versions[stream] = self._versions.get(stream, 0) + 1
+        body = EarningsRecognized(
+            currency=event.currency,
+            kind=RecognitionKind.CREDIT,
+            amount=Decimal(0),
+            booked_at=Instant(START),
+            parts=(),
+            transactions=tuple(_transaction(move) for move in event.moves),
         )
-        self.pool = evolve(self.pool, record)
-        self.records.append(record)
-        self.rows += posting_rows(record, len(self.records) if position is None else position, at)
-        return event
+        data = mapper.encode(
+            Recorded(
+                stream=stream,
+                version=version,
+                namespace=NAMESPACE,
+                customer=event.customer,
+                at=self.now,
+                recorded_at=self.now,
+                command_id=stream,
+                causation_id=stream,
+                correlation_id=stream,
+                actor="test",
+                body=body,
+            )
+        )
+        return NewRecord(stream, version, body.NAME, data, mapper.digest(data))
 
-    def sum(self, account: Account, **dimensions: Any) -> Decimal:
-        """The balance of an account over all time, on routes (or rows) with these dimensions."""
-        return sum((row.amount for row in self.rows if row.account is account and _has(row, dimensions)), ZERO)
 
-
-def _has(row: PostingRow, dimensions: dict[str, Any]) -> bool:
-    return all(
-        (getattr(row, name) if name in PostingRow._fields else getattr(row.route, name)) == value
-        for name, value in dimensions.items()
+def _transaction(move: Moved) -> Transaction:
+    booked_at = Instant(START + timedelta(seconds=move.booked))
+    entries = [
+        Entry(account=account, route=route, amount=amount)
+        for (account, route), amount in ((move.source, -move.amount), (move.target, move.amount))
+    ]
+    return Transaction(
+        template=Template.COLLECT, booked_at=booked_at, accounting_date=booked_at, entries=tuple(entries)
     )
 
 
-@exact
-def check_invariants(book: Book) -> None:
-    """Ledger §16: 1 to 7 and 9, on everything posted so far and on the state that decisions go by."""
-    _check_sums(book)
-    _check_lots(book)
-    _check_provenance(book)
-    _check_purchases(book)
-
-
-def _check_sums(book: Book) -> None:
-    """16.1: every transaction, and everything together, is zero per currency."""
-    for record in book.records:
-        for transaction in record.body.transactions:
-            assert not any(currency_sums(transaction.entries).values()), transaction
-    totals: dict[str, Decimal] = defaultdict(lambda: ZERO)
-    for row in book.rows:
-        totals[row.route.currency.key] += row.amount
-    assert not any(totals.values()), dict(totals)
-
-
-def _check_lots(book: Book) -> None:
-    """16.2, 16.6: no lot negative at any booked time, nor breakage; state and postings agree on every lot."""
-    moves: dict[Any, list[tuple[datetime, Decimal]]] = defaultdict(list)
-    expiry: dict[Any, list[tuple[datetime, Decimal]]] = defaultdict(list)
-    broken: dict[Any, list[tuple[datetime, Decimal]]] = defaultdict(list)
-    for row in book.rows:
-        lot = (row.route, row.source)
-        if row.account is Account.BREAKAGE:
-            broken[row.source].append((row.booked_at, row.amount))
-        elif row.account is Account.FBO:
-            (expiry if row.template in _EXPIRY else moves)[lot].append((row.booked_at, row.amount))
-    for lot, changes in moves.items():
-        assert _least(changes) >= 0, f"{lot} goes below zero before expiry: {sorted(changes)}"
-        assert _least(changes + expiry[lot]) >= 0, f"{lot} goes below zero: {sorted(changes + expiry[lot])}"
-    for source, changes in broken.items():
-        assert _least(changes) >= 0, f"breakage of {source} goes below zero: {sorted(changes)}"
-    held: dict[Any, Decimal] = defaultdict(lambda: ZERO)
-    open_plans: dict[Any, Decimal] = defaultdict(lambda: ZERO)
-    for lot in book.pool.lots.values():
-        assert lot.balance == sum((move.amount for move in lot.moves), ZERO), lot
-        held[lot.route, lot.source] += lot.balance
-        if lot.expires_at is not None:
-            open_plans[lot.source] += lot.balance
-    for key in {*held, *moves}:
-        assert held[key] == sum((amount for _, amount in moves[key]), ZERO), f"{key}: state and postings disagree"
-    for source in {*open_plans, *broken}:
-        assert open_plans[source] == sum((amount for _, amount in broken[source]), ZERO), f"plans of {source}"
-
-
-def _least(changes: list[tuple[datetime, Decimal]]) -> Decimal:
-    """The lowest running total by booked time."""
-    by_time: dict[datetime, Decimal] = defaultdict(lambda: ZERO)
-    for at, amount in changes:
-        by_time[at] += amount
-    least = total = ZERO
-    for at in sorted(by_time):
-        total += by_time[at]
-        least = min(least, total)
-    return least
-
-
-def _check_provenance(book: Book) -> None:
-    """16.3, 16.4, 16.7: nothing negative per provenance; accrued, slices and lineage are three views of one thing."""
-    sums: dict[Any, list[tuple[datetime, Decimal]]] = defaultdict(list)
-    credit: dict[Any, Decimal] = defaultdict(lambda: ZERO)
-    for row in book.rows:
-        if row.account in (Account.ACCRUED, Account.EARNINGS):
-            sums[row.account, row.source, row.spend].append((row.booked_at, row.amount))
-            if row.source is not None or row.route.cost_basis is None:
-                credit[row.spend] += row.amount
-    for key, changes in sums.items():
-        assert _least(changes) >= 0, f"{key} goes below zero: {sorted(changes)}"
-    collected: dict[Any, Decimal] = defaultdict(lambda: ZERO)
-    for record in book.records:
-        body = record.body
-        match type(body).__name__:
-            case "CreditCollected":
-                collected[body.charge] += sum((taken.amount for taken in body.slices), ZERO)
-            case "CreditReturned":
-                collected[body.charge] -= body.amount
-            case _:
-                pass
-    sources_known = all(row.source is not None for row in book.rows if row.account is Account.BREAKAGE)
-    opening = any(getattr(r.body, "purchase", 1) is None for r in book.records)
-    if sources_known and not opening:
-        for charge in {*collected, *credit}:
-            assert collected[charge] == credit[charge], f"{charge}: collected {collected[charge]}, posted {credit[charge]}"
-    segments: dict[Any, Decimal] = defaultdict(lambda: ZERO)
-    for segment in lineage(book.pool):
-        segments[segment.charge] += segment.amount
-    if not any(type(record.body).__name__ == "SlicesSealed" for record in book.records):
-        for charge in {*collected, *segments}:
-            assert segments[charge] == collected[charge], f"lineage of {charge}"
-    uncovered = sum((s.uncovered for key in book.pool.charges for s in book.pool.slices_of(key)), ZERO)
-    if not any(_owes_of_unknown_cost(transaction) for r in book.records for transaction in r.body.transactions):
-        owed = book.sum(Account.RECEIVABLE, cost_basis=None, currency=book.currency)
-        assert owed == -uncovered, f"advance owed {owed}, uncovered {uncovered}"
-
-
-def _owes_of_unknown_cost(transaction: Transaction) -> bool:
-    """Whether a grant of unknown cost basis left something owed, which is no advance."""
-    return transaction.template is Template.ISSUE and any(
-        entry.account is Account.FBO and entry.route.cost_basis is None and entry.spend is None
-        for entry in transaction.entries
-    )
-
-
-def _check_purchases(book: Book) -> None:
-    """16.5, 16.9: what was granted is spent, unused or voided; restricted credit pays for its features only."""
-    features: dict[UUID, set[str]] = {}
-    for record in book.records:
-        body = record.body
-        if type(body).__name__ == "CreditCollected":
-            for taken in body.slices:
-                if taken.lot is not None and taken.lot in book.pool.lots:
-                    restriction = book.pool.lots[taken.lot].route.features
-                    assert not restriction or set(body.features) & set(restriction), f"{restriction} paid {body.features}"
-    del features
-    for purchase, totals in book.pool.purchases.items():
-        spent = sum(
-            (row.amount for row in book.rows if row.account in (Account.ACCRUED, Account.EARNINGS) and row.source == purchase),
-            ZERO,
-        )
-        unused = sum((book.pool.lots[lot].balance for lot in totals.lots if lot in book.pool.lots), ZERO)
-        assert totals.granted == spent + unused + totals.voided, f"{purchase}: {totals}, spent {spent}, unused {unused}"
-        assert spent <= totals.granted, f"{purchase} spent more than it granted"
-
-
-def codes(transactions: tuple[Transaction, ...]) -> list[str]:
-    """Template codes of a group; corrections carry the code of what they undo."""
-    return [transaction.template.value for transaction in transactions if transaction.direction in Direction]
+amounts = st.decimals(min_value=Decimal("-99.99"), max_value=Decimal("99.99"), places=2).filter(bool)
+moves = st.builds(
+    Moved,
+    source=st.sampled_from(PLACES),
+    target=st.sampled_from(PLACES),
+    amount=amounts,
+    booked=st.integers(min_value=-2000, max_value=4000),
+)
+events = st.builds(
+    Posted,
+    customer=st.sampled_from(("acme", "globex")),
+    moves=st.lists(moves, min_size=0, max_size=3).map(tuple),
+    currency=st.sampled_from((USD, TOKENS)),
+    later=st.integers(min_value=0, max_value=200),
+)
+histories = st.lists(events, min_size=1, max_size=40)
+"""Histories of several pools; postings dated before and after they are recorded; a token pool posts fiat legs."""
