@@ -20,7 +20,7 @@ from typing import Self
 
 from aggregates.event import AnyRecorded
 from aggregates.policies import Policies
-from aggregates.values.errors import LedgerMissing
+from aggregates.values.errors import ConcurrentChange, LedgerMissing, PreconditionFailed
 from ledger.audit.group import Audit
 from ledger.catalogue import Catalogue
 from ledger.charges import Charges
@@ -38,7 +38,7 @@ from ledger.store.follow import Follower
 from ledger.store.open import open_store, sqlite_path
 from ledger.store.overlay import OverlayStore
 from ledger.store.repository import Repository
-from ledger.store.store import Store
+from ledger.store.store import StaleSave, Store
 from ledger.store.uuid7 import uuid7
 from ledger.usage import Usage
 from ledger.views import Views
@@ -102,12 +102,12 @@ class Ledger:
             namespace: One tenant; customers, keys and policies are its own.
             actor: Who acts, for the record: it stands in the envelope of every event.
             policies: What a new namespace starts with; `Policies.standard()` by default. Ignored by one that exists.
-            create: Whether a missing SQLite file is made; otherwise it is `LedgerMissing`.
+            create: Whether a missing SQLite file is made and a new namespace opened; otherwise it is `LedgerMissing`.
             probe: Called with a name before every port, pool decision and store call; for fault tests.
 
         Raises:
             ValidationFailed: a URL that names no store, or a database that is somebody else's.
-            LedgerMissing: no such file, and `create` is off.
+            LedgerMissing: no such file or namespace, and `create` is off.
             Unavailable: the server does not answer.
         """
         path = sqlite_path(url)
@@ -126,7 +126,10 @@ class Ledger:
                 actor=actor,
                 probe=probe,
             )
-            ledger.settings.establish(policies)
+            if create:
+                ledger.settings.establish(policies)
+            elif not ledger.settings.is_established():
+                raise LedgerMissing(f"namespace {namespace!r}")
         except BaseException:
             store.close()
             raise
@@ -143,6 +146,17 @@ class Ledger:
         Views answer as the real ledger stands: what is tried does not show in them.
         """
         yield DryRun(self)
+
+    @contextmanager
+    def plan(self) -> Iterator[Plan]:
+        """A dry run of one command that can be carried out as it was decided, if nothing it relied on has moved.
+
+        with ledger.plan() as plan:
+            plan.charges.advance("acme")
+            if looks_right(plan.events):
+                plan.commit()
+        """
+        yield Plan(self)
 
     def close(self) -> None:
         """Give files and connections back. May be called twice."""
@@ -181,3 +195,24 @@ class DryRun(Ledger):
 
     def close(self) -> None:
         """Nothing of its own to give back."""
+
+
+class Plan(DryRun):
+    """What one command would do, held until it is committed or thrown away (decision 9)."""
+
+    def commit(self) -> None:
+        """Append exactly what was planned.
+
+        Raises:
+            PreconditionFailed: the plan is not one save: it is empty, or a command of several units.
+            ConcurrentChange: a stream that was read has moved, a key was taken, or another charge has become due
+                since; make a new plan.
+        """
+        if len(self._overlay.saves) != 1:
+            raise PreconditionFailed(
+                f"a plan is one save, and this one has {len(self._overlay.saves)}; send the command itself instead"
+            )
+        try:
+            self._overlay.commit()
+        except StaleSave:
+            raise ConcurrentChange("what the plan relied on") from None

@@ -40,11 +40,14 @@ class OverlayStore:
         self._index: dict[UUID, ChargeIndexRow] = {}
         self._reservations: dict[tuple[str, str, str, str], UUID | None] = {}
         self._origin = base.head()
+        self.saves: list[tuple[Save, datetime]] = []
+        self._listed: dict[tuple[str, str, datetime | None], list[ChargeIndexRow]] = {}
 
     def append(self, save: Save, now: datetime | None = None) -> Saved:
         """Keep the save in memory under the same rules as a real store. Raises `StaleSave`."""
         self._refuse_stale(save)
         moment = now or datetime.now(UTC)
+        self.saves.append((save, moment))
         first = self.head() + 1
         last = first + len(save.records) - 1
         for position, new in enumerate(save.records, start=first):
@@ -59,6 +62,17 @@ class OverlayStore:
         for held in save.reservations:
             self._reservations[held[:4]] = held.owner
         return Saved(first, last, moment)
+
+    def commit(self) -> Saved:
+        """Append below what was appended here, as one plan: it must have been one save.
+
+        Raises `StaleSave` when a stream that was read has moved, a key was taken, or another charge has become due.
+        """
+        ((save, moment),) = self.saves
+        for (namespace, customer, due), rows in self._listed.items():
+            if self.base.charges_of(namespace, customer, due) != rows:
+                raise StaleSave
+        return self.base.append(save, moment)
 
     def _refuse_stale(self, save: Save) -> None:
         heads: dict[UUID, int] = {}
@@ -137,7 +151,9 @@ class OverlayStore:
 
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         """Index rows with what changed here."""
-        rows = {row.charge: row for row in self.base.charges_of(namespace, customer)}
+        below = self.base.charges_of(namespace, customer)
+        self._listed.setdefault((namespace, customer, due), self.base.charges_of(namespace, customer, due))
+        rows = {row.charge: row for row in below}
         rows.update({k: r for k, r in self._index.items() if (r.namespace, r.customer) == (namespace, customer)})
         chosen = [row for row in rows.values() if due is None or _is_due(row, due)]
         return sorted(chosen, key=lambda row: row.ordinal)
