@@ -49,11 +49,10 @@ def create(draft: Draft, requests: Sequence[NewCharge], facts: Facts) -> tuple[U
     `FeatureNotFound`, `MeterNotFound`; then `ReferenceInUse` naming the charge that holds the key (lifecycles §14).
     """
     proposals = validated(requests, facts)
-    freed = [key for key, holder in facts.held_keys.items() if _is_deleted(draft, holder)]
     created: list[UUID] = []
     asked: dict[HeldKey, UUID] = {}
     for proposal in proposals:
-        require_free(proposal.keys, facts, freed)
+        require_free(proposal.keys, facts, draft)
         charge_id = facts.mint()
         for key in proposal.keys:
             if key in asked:
@@ -91,11 +90,6 @@ def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
             raise _not_offered("flat fees")
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def _is_deleted(draft: Draft, charge_id: UUID) -> bool:
-    state = draft.state(charge_id)
-    return isinstance(state, Charge) and state.is_deleted
 
 
 # ── advancing ────────────────────────────────────────────────────────────────────────────────────────────────

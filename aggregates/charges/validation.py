@@ -15,7 +15,9 @@ from aggregates.charges.intent import UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.purchase_terms import proposed_purchase
 from aggregates.charges.requests import NewCharge, NewFlatFee, NewPurchase, NewUsageCharge, UsageTerms
+from aggregates.charges.state import Charge
 from aggregates.charges.usage_terms import proposed_usage, usage_layer
+from aggregates.outcome import Draft
 from aggregates.values.decimals import exact
 from aggregates.values.errors import (
     CostBasisCurrencyMismatch,
@@ -74,11 +76,14 @@ def _require_features(proposals: Sequence[Proposed], facts: Facts) -> None:
         facts.metered_feature(name)
 
 
-def require_free(keys: Sequence[HeldKey], facts: Facts, freed: Sequence[HeldKey] = ()) -> None:
-    """Raise `ReferenceInUse` where another charge holds one of the keys, unless this command has freed it."""
+def require_free(keys: Sequence[HeldKey], facts: Facts, draft: Draft) -> None:
+    """Raise `ReferenceInUse` where another charge holds one of the keys, unless this command deletes that charge."""
     for key in keys:
         holder = facts.held_keys.get(key)
-        if holder is not None and key not in freed:
+        if holder is None:
+            continue
+        state = draft.state(holder)
+        if not (isinstance(state, Charge) and state.is_deleted):
             raise ReferenceInUse(kind=key.kind, key=key.key, customer=key.customer, charge_id=holder)
 
 

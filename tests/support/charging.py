@@ -39,7 +39,7 @@ from aggregates.outcome import Draft
 from aggregates.policies import Policies
 from aggregates.rating.prices import AnyPrice, UnitPrice
 from aggregates.runs.state import RealizationRun
-from aggregates.values.decimals import exact
+from aggregates.values.decimals import exact, text
 from aggregates.values.errors import LedgerError
 from aggregates.values.money import FIAT
 from aggregates.values.period import Duration, timestamp
@@ -125,12 +125,25 @@ class World:
         moments = [i for i, move in enumerate(moved) if move is not None and move.status_to is status]
         self._rewrite(self.log[: moments[-1] + 1])
 
+    def rewrite(self, stream_id: UUID, event: DomainEvent, instead: DomainEvent) -> None:
+        """Break history: put another event in the place of one."""
+        self._rewrite(
+            [
+                msgspec.structs.replace(r, body=instead) if r.stream == stream_id and r.body == event else r
+                for r in self.log
+            ]
+        )
+
     def turn(self, charge: UUID, at: str) -> Turn:
         """The charge as guards see it at that time."""
         now = timestamp(at)
         draft = Draft(origin(now), EVOLVERS)
         self._hold(draft, stream(charge, CUSTOMER))
         return Turn(draft, charge, self._facts_at(now))
+
+    def facts_at(self, at: str) -> Facts:
+        """What a decision at that time may know, meters not asked."""
+        return self._facts_at(timestamp(at))
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,6 +211,10 @@ class World:
         state: Charge = self._fold(charge)
         return state
 
+    def state(self, stream_id: UUID) -> Any:
+        """The state of any stream, folded from its records."""
+        return self._fold(stream_id)
+
     def layer(self, charge: UUID) -> UsageLayer:
         """The effective layer of a usage charge."""
         layer = self.charge(charge).intent.effective
@@ -214,7 +231,7 @@ class World:
 
     def credits(self, charge: UUID) -> list[list[str]]:
         """The credit realizations of every run, as text."""
-        return [[str(r.amount.normalize()) for r in run.credit_realizations] for run in self.runs(charge)]
+        return [[text(r.amount.normalize()) for r in run.credit_realizations] for run in self.runs(charge)]
 
     @property
     def events(self) -> list[DomainEvent]:

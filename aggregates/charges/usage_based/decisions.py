@@ -126,7 +126,7 @@ def clear_override(turn: Turn, patch: ClearOverride) -> bool:
         return True
     cell = PATCHES.require(charge.status, Trigger.CLEAR_OVERRIDE, charge.id)
     if charge.is_deleted:
-        require_free(keys_of(charge.customer, charge.identity), turn.facts)
+        require_free(keys_of(charge.customer, charge.identity), turn.facts, turn.draft)
 
     if cell is Cell.MOVE:
         _clear(turn, Status.ACTIVE_CLEAR_OVERRIDE, charge.advance_after)
