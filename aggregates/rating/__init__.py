@@ -19,7 +19,7 @@ All are frozen and keyword-only. Everything is a pure function of its arguments,
 gives them (`booked(lines, ids)`), and hands them back with the ids as `PriorRun.lines` of later runs.
 """
 
-from aggregates.rating.adjustments import Usage
+from aggregates.rating.adjustments import Usage, UsageEvent
 from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
 from aggregates.rating.explain import Step, as_text, explain, explain_usage
 from aggregates.rating.lines import AmountDiscount, CreditApplied, DetailedLine, booked
@@ -31,10 +31,16 @@ from aggregates.rating.prices import (
     Discounts,
     DynamicPrice,
     FlatPrice,
+    GraduatedPercentagePrice,
+    MatrixCell,
+    MatrixPrice,
     PackagePrice,
     PercentageDiscount,
+    PercentagePrice,
+    PercentageTier,
     Price,
     Tier,
+    TieredPackagePrice,
     TieredPrice,
     UnitConfig,
     UnitPrice,
@@ -69,6 +75,7 @@ __all__ = [
     "RatedLine",
     "Place",
     "Usage",
+    "UsageEvent",
     "DetailedLine",
     "AmountDiscount",
     "CreditApplied",
@@ -82,6 +89,12 @@ __all__ = [
     "Tier",
     "PackagePrice",
     "DynamicPrice",
+    "PercentagePrice",
+    "GraduatedPercentagePrice",
+    "PercentageTier",
+    "TieredPackagePrice",
+    "MatrixPrice",
+    "MatrixCell",
     "Discounts",
     "NO_DISCOUNTS",
     "PercentageDiscount",

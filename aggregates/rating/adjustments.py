@@ -53,11 +53,22 @@ _MODES = {CEILING: ROUND_CEILING, FLOOR: ROUND_FLOOR, HALF_UP: ROUND_HALF_UP}
 _QUANTIZING: dict[str, Context] = {mode: Context(prec=DIGITS, rounding=how) for mode, how in _MODES.items()}
 
 
+class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One usage event, for prices that look at each of them: what it adds to the quantity, and its properties."""
+
+    quantity: Decimal
+    properties: dict[str, str] = {}
+
+
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """The quantity of a line, and the quantity from the start of the full period up to the line's start."""
+    """The quantity of a line, and the quantity from the start of the full period up to the line's start.
+
+    `events` make up the quantity, in the order of their time, where the price looks at them.
+    """
 
     quantity: Decimal
     pre_line_quantity: Decimal = ZERO
+    events: tuple[UsageEvent, ...] = ()
 
 
 class RatecardUsage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ratecard_usage", gc=False):
@@ -162,6 +173,12 @@ def discount_usage(
         return usage, kept
     if not discount.correlation_id:
         refuse("usage_discount_missing_correlation_id", "a usage discount needs a correlation id", "discounts.usage")
+    if usage.events:
+        refuse(
+            "usage_discount_unsupported_price",
+            "free units do not say which event they are taken from",
+            "discounts.usage",
+        )
     free = discount.quantity
     before = min(free, usage.pre_line_quantity)
     applied = min(free - before, usage.quantity)

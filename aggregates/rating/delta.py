@@ -19,7 +19,7 @@ from aggregates.rating.subtract import AS_CORRECTION, subtract
 def rate_delta(run: RunToRate, booked: Sequence[DetailedLine], rater: Rater) -> tuple[DetailedLine, ...]:
     """The cumulative quantity rated from zero, less all booked lines; a minimum counts only when the charge ends."""
     options = RateOptions(ignore_minimum_commitment=run.period.to < run.service_period.to)
-    current = rater(run.quantity, run.period, options)
+    current = rater(run.snapshot, run.period, options)
     previous = [without_credits(line) for line in booked]
     results = [
         msgspec.structs.replace(line, service_period=run.period, corrects_run_id=None)

@@ -7,7 +7,7 @@ Rating twice gives the same, for nothing but boundaries and quantities goes in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ import msgspec
 
 from aggregates.rating.lines import REGULAR, DetailedLine
 from aggregates.rating.prices import VOLUME, Price, TieredPrice
-from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunToRate
+from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunToRate, SnapshotAt
 from aggregates.rating.subtract import NOTHING, combined, has_money
 from aggregates.values.decimals import ONE, ZERO
 from aggregates.values.period import Instant, Period
@@ -39,7 +39,7 @@ def boundaries(run: RunToRate, priors: Iterable[PriorRun], outstanding: Iterable
 def expected_by_epoch(
     run: RunToRate,
     bounds: Sequence[Instant],
-    quantity_at: Callable[[Instant], Decimal],
+    snapshot_at: SnapshotAt,
     rater: Rater,
 ) -> dict[Period, Holdings]:
     """What each epoch should hold, component by component."""
@@ -47,7 +47,7 @@ def expected_by_epoch(
     for from_, to in pairwise(bounds):
         epoch = Period(from_, to)
         options = RateOptions(ignore_minimum_commitment=to < run.service_period.to)
-        rated = components(rater(quantity_at(to), epoch, options), run.price, rated_amounts_apart=False)
+        rated = components(rater(snapshot_at(to), epoch, options), run.price, rated_amounts_apart=False)
         held[epoch] = _epoch_share(rated, list(held.values()), run.price, epoch)
     return held
 

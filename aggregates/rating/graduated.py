@@ -38,6 +38,19 @@ def rate_graduated(
     Tiers to 5 flat 100, to 10 flat 50, to 15 at 5, above at 1: 22 units are 100 + 50 + 25 + 7 = 182. Refuses an
     invalid price, and a line that starts, ends or runs below zero.
     """
+    return rate_stretches(price, usage, place, currency, arithmetic, component="graduated-tiered")
+
+
+def rate_stretches(
+    price: TieredPrice,
+    usage: Usage,
+    place: Place,
+    currency: Currency,
+    arithmetic: RatingArithmetic,
+    *,
+    component: str,
+) -> list[Draft]:
+    """The lines of a graduated price under the name of another one that is graduated, too."""
     start = usage.pre_line_quantity
     end = start + usage.quantity
     _check(price, start, end)
@@ -46,10 +59,10 @@ def rate_graduated(
         price, start, end, tiers_always_sorted=arithmetic.tiers_always_sorted
     ):
         if tier.unit_price is not None:
-            label, reference = f"usage price for tier {number}", f"graduated-tiered-{number}-price-usage"
+            label, reference = f"usage price for tier {number}", f"{component}-{number}-price-usage"
             lines.append(draft(label, reference, width, tier.unit_price, currency))
         if tier.flat_price is not None and at_boundary and (number > 1 or place.first):
-            label, reference = f"flat price for tier {number}", f"graduated-tiered-{number}-flat-price"
+            label, reference = f"flat price for tier {number}", f"{component}-{number}-flat-price"
             lines.append(draft(label, reference, ONE, tier.flat_price, currency))
     return lines
 

@@ -8,8 +8,7 @@ in period 1: period 1 is charged +1, and period 2 gets a reversal of -3 (-20) an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,7 +24,7 @@ from aggregates.rating.epochs import (
 from aggregates.rating.lines import CHARGE, CREDIT, REVERSAL, DetailedLine, without_credits
 from aggregates.rating.naming import correction_reference, numbered, refuse_duplicates, with_period_suffix
 from aggregates.rating.prior_runs import final_run
-from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunEngine, RunToRate
+from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunEngine, RunToRate, SnapshotAt
 from aggregates.rating.subtract import check_lines, combined, has_money, negated
 from aggregates.values.period import Instant, Period
 
@@ -34,7 +33,7 @@ def rate_invoice_compatible(
     run: RunToRate,
     priors: Sequence[PriorRun],
     booked: Sequence[DetailedLine],
-    quantity_at: Callable[[Instant], Decimal],
+    snapshot_at: SnapshotAt,
     rater: Rater,
 ) -> tuple[DetailedLine, ...]:
     """From what is booked to what is expected, per period and component; reversals first within a period."""
@@ -43,7 +42,7 @@ def rate_invoice_compatible(
     if run.engine is RunEngine.INVOICE_COMPATIBLE_DELTA:
         lines = _on_own_period(run, priors, outstanding, rater)
     else:
-        lines = _on_their_periods(run, priors, outstanding, quantity_at, rater)
+        lines = _on_their_periods(run, priors, outstanding, snapshot_at, rater)
     result = numbered(sorted(lines, key=_order))
     refuse_duplicates(result)
     return result
@@ -69,7 +68,7 @@ def _on_own_period(
 ) -> list[DetailedLine]:
     """Delta form: one bucket, the run's own period; only a late adjustment corrects a run, the final one."""
     options = RateOptions(ignore_minimum_commitment=run.period.to < run.service_period.to)
-    want = components(rater(run.quantity, run.period, options), run.price)
+    want = components(rater(run.snapshot, run.period, options), run.price)
     adjusted = final_run(run, priors) if run.late else None
     return [
         msgspec.structs.replace(
@@ -83,11 +82,11 @@ def _on_their_periods(
     run: RunToRate,
     priors: Sequence[PriorRun],
     outstanding: Sequence[DetailedLine],
-    quantity_at: Callable[[Instant], Decimal],
+    snapshot_at: SnapshotAt,
     rater: Rater,
 ) -> list[DetailedLine]:
     """Period-preserving form: a bucket per epoch and per period that still holds something."""
-    expected = expected_by_epoch(run, boundaries(run, priors, outstanding), quantity_at, rater)
+    expected = expected_by_epoch(run, boundaries(run, priors, outstanding), snapshot_at, rater)
     held: dict[Period, list[DetailedLine]] = {}
     for line in outstanding:
         assert line.service_period is not None

@@ -6,27 +6,26 @@ period 1, correcting run 1, and +3 on period 2. The delta engine would book +5 o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from decimal import Decimal
+from collections.abc import Sequence
 
 import msgspec
 
 from aggregates.rating.lines import DetailedLine, without_credits
 from aggregates.rating.naming import in_order, with_period_suffix, without_period_suffix
-from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunToRate
+from aggregates.rating.requests import PriorRun, RateOptions, Rater, RunToRate, SnapshotAt
 from aggregates.rating.subtract import AS_CORRECTION, CARRIED_OVER, subtract
-from aggregates.values.period import Instant, Period
+from aggregates.values.period import Period
 
 
 def rate_period_preserving(
     run: RunToRate,
     priors: Sequence[PriorRun],
     booked: Sequence[DetailedLine],
-    quantity_at: Callable[[Instant], Decimal],
+    snapshot_at: SnapshotAt,
     rater: Rater,
 ) -> tuple[DetailedLine, ...]:
     """What every period should hold, less what it holds already; lines are stamped with their period."""
-    buckets = _expected(run, priors, quantity_at, rater)
+    buckets = _expected(run, priors, snapshot_at, rater)
     held = _by_period(booked)
     for period, lines in held.items():
         buckets[period] = subtract(buckets.get(period, []), lines, AS_CORRECTION)
@@ -43,7 +42,7 @@ def rate_period_preserving(
 
 
 def _expected(
-    run: RunToRate, priors: Sequence[PriorRun], quantity_at: Callable[[Instant], Decimal], rater: Rater
+    run: RunToRate, priors: Sequence[PriorRun], snapshot_at: SnapshotAt, rater: Rater
 ) -> dict[Period, list[DetailedLine]]:
     """What each period should hold: every period rated from zero, less what the periods before it hold.
 
@@ -54,7 +53,7 @@ def _expected(
     buckets: dict[Period, list[DetailedLine]] = {}
     for epoch in epochs:
         options = RateOptions(ignore_minimum_commitment=epoch.to < run.service_period.to)
-        full = rater(quantity_at(epoch.to), epoch, options)
+        full = rater(snapshot_at(epoch.to), epoch, options)
         for line in subtract(full, produced, CARRIED_OVER, unique=False):
             assert line.service_period is not None
             produced.append(line)

@@ -8,6 +8,7 @@ be able to say what it thinks of any price ever recorded (rating §5, §13.1).
 
 from __future__ import annotations
 
+import builtins
 from decimal import Decimal
 from typing import ClassVar, TypeAlias
 
@@ -37,6 +38,11 @@ class Price(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_
     """Whether a unit config may stand before this price (rating §6)."""
     rates_amounts: ClassVar[bool] = False
     """Whether `per_unit_amount` of its lines is a rated amount, so that it says nothing about which line is which."""
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether a sum of usage is not enough: the price looks at each usage event."""
+        return False
 
 
 class UsagePrice(Price, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -114,6 +120,82 @@ def _bound(tier: Tier) -> Decimal:
     return tier.up_to_amount
 
 
+class PercentagePrice(UsagePrice, frozen=True, kw_only=True, tag="percentage", gc=False):
+    """A share of the value that passes through: 2.9 % of 100 USD, and 0.30 USD per event, are 3.20 USD.
+
+    The metered quantity is a value in the charge's currency. `fixed_fee` is charged per event; the first `free_events`
+    of the period cost nothing; one event costs at least `minimum_per_event` and at most `maximum_per_event`.
+    """
+
+    percentage: Decimal
+    fixed_fee: Decimal | None = None
+    free_events: int = 0
+    minimum_per_event: Decimal | None = None
+    maximum_per_event: Decimal | None = None
+
+    @property
+    def needs_events(self) -> bool:
+        """Whether anything but the plain share is charged."""
+        return bool(self.fixed_fee or self.free_events or self.minimum_per_event or self.maximum_per_event is not None)
+
+
+class PercentageTier(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """One step of a graduated percentage, up to and including a value; without a bound it is open-ended."""
+
+    up_to_amount: Decimal | None = None
+    percentage: Decimal | None = None
+    flat_price: Decimal | None = None
+
+
+class GraduatedPercentagePrice(UsagePrice, frozen=True, kw_only=True, tag="graduated_percentage", gc=False):
+    """A share of the value that passes through, by steps of value: 2 % of the first 1000, then 1 %: 1500 is 25."""
+
+    tiers: tuple[PercentageTier, ...] = ()
+
+    def as_graduated(self) -> TieredPrice:
+        """The same as a graduated price per unit of value: 2 % is 0.02 each."""
+        return TieredPrice(mode=GRADUATED, tiers=tuple([_per_value(tier) for tier in self.tiers]))
+
+
+def _per_value(tier: PercentageTier) -> Tier:
+    unit_price = None if tier.percentage is None else tier.percentage.scaleb(-2)
+    return Tier(up_to_amount=tier.up_to_amount, flat_price=tier.flat_price, unit_price=unit_price)
+
+
+class TieredPackagePrice(UsagePrice, frozen=True, kw_only=True, tag="tiered_package", gc=False):
+    """Started packages, by steps of packages: of 1000, to 2 at 10, above at 8: 2500 units are 3 packages, 28.
+
+    Bounds and unit prices of the tiers are in packages.
+    """
+
+    quantity_per_package: Decimal
+    tiers: tuple[Tier, ...] = ()
+
+    def as_graduated(self) -> TieredPrice:
+        """The graduated price per package."""
+        return TieredPrice(mode=GRADUATED, tiers=self.tiers)
+
+
+class MatrixCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+    """What a unit costs for one value of a property."""
+
+    value: str
+    unit_price: Decimal
+
+
+class MatrixPrice(UsagePrice, frozen=True, kw_only=True, tag="matrix", gc=False):
+    """An amount per unit by a property of the usage event, `region` say: eu at 0.10, us at 0.08, elsewhere 0.12."""
+
+    property: str
+    cells: tuple[MatrixCell, ...] = ()
+    fallback: Decimal
+
+    @builtins.property
+    def needs_events(self) -> bool:
+        """A sum does not say which property its units have."""
+        return True
+
+
 class PercentageDiscount(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """That many per cent off every line: 10 takes 1.00 off 10.00 (rating §8)."""
 
@@ -151,5 +233,14 @@ class UnitConfig(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     display_unit: str | None = None
 
 
-AnyUsagePrice: TypeAlias = UnitPrice | TieredPrice | PackagePrice | DynamicPrice
+AnyUsagePrice: TypeAlias = (
+    UnitPrice
+    | TieredPrice
+    | PackagePrice
+    | DynamicPrice
+    | PercentagePrice
+    | GraduatedPercentagePrice
+    | TieredPackagePrice
+    | MatrixPrice
+)
 AnyPrice: TypeAlias = FlatPrice | AnyUsagePrice

@@ -17,6 +17,7 @@ import msgspec
 from aggregates.rating.adjustments import (
     Usage,
     UsageDiscountApplied,
+    UsageEvent,
     cap_spend,
     carry_rounding,
     charge_minimum,
@@ -28,8 +29,11 @@ from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
 from aggregates.rating.dynamic import rate_dynamic
 from aggregates.rating.flat import rate_flat
 from aggregates.rating.graduated import rate_graduated
+from aggregates.rating.graduated_percentage import rate_graduated_percentage
 from aggregates.rating.lines import CreditApplied, DetailedLine, Draft, finish
+from aggregates.rating.matrix import rate_matrix
 from aggregates.rating.package import rate_package
+from aggregates.rating.percentage import rate_percentage
 from aggregates.rating.place import ONLY_LINE, Place
 from aggregates.rating.prices import (
     GRADUATED,
@@ -38,17 +42,22 @@ from aggregates.rating.prices import (
     Discounts,
     DynamicPrice,
     FlatPrice,
+    GraduatedPercentagePrice,
+    MatrixPrice,
     PackagePrice,
+    PercentagePrice,
     Price,
+    TieredPackagePrice,
     TieredPrice,
     UnitConfig,
     UnitPrice,
     UsagePrice,
 )
 from aggregates.rating.refusal import refuse
+from aggregates.rating.tiered_package import rate_tiered_package
 from aggregates.rating.unit import rate_unit
 from aggregates.rating.volume import rate_volume
-from aggregates.values.decimals import ZERO, exact
+from aggregates.values.decimals import ZERO, exact, text
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
 from aggregates.values.totals import Totals
@@ -60,18 +69,23 @@ PRICERS: dict[type[Price], Pricer] = {
     UnitPrice: rate_unit,
     DynamicPrice: rate_dynamic,
     PackagePrice: rate_package,
+    TieredPackagePrice: rate_tiered_package,
+    PercentagePrice: rate_percentage,
+    GraduatedPercentagePrice: rate_graduated_percentage,
+    MatrixPrice: rate_matrix,
 }
 """One function per type of price; a tiered price has one per mode."""
 
 TIERED_PRICERS: dict[str, Pricer] = {GRADUATED: rate_graduated, VOLUME: rate_volume}
 
 
-class LineToRate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LineToRate(msgspec.Struct, frozen=True, kw_only=True):
     """Everything rating needs to know about one line.
 
     `quantity` and `pre_line_quantity` are raw metered units: usage inside the line's period, and from the start of the
-    full period up to the line. `previously_billed` is what earlier splits of the period billed; it counts only for a
-    split. `full_period` is the period a minimum is charged on. Credits are used in order.
+    full period up to the line. `events` make up the quantity where the price looks at them. `previously_billed` is
+    what earlier splits of the period billed; it counts only for a split. `full_period` is the period a minimum is
+    charged on. Credits are used in order.
     """
 
     currency: Currency
@@ -79,6 +93,7 @@ class LineToRate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     name: str = "feature"
     quantity: Decimal = ZERO
     pre_line_quantity: Decimal = ZERO
+    events: tuple[UsageEvent, ...] = ()
     previously_billed: Decimal = ZERO
     discounts: Discounts = NO_DISCOUNTS
     unit_config: UnitConfig | None = None
@@ -146,14 +161,26 @@ def _pricer_of(price: Price) -> Pricer:
 
 def _metered(line: LineToRate, arithmetic: RatingArithmetic) -> tuple[Usage, Decimal | None]:
     """The raw usage, under the policies for a past before a first line (W6) and for negative usage (W7)."""
-    quantity, before = line.quantity, line.pre_line_quantity
+    quantity, before, price = line.quantity, line.pre_line_quantity, line.price
     if arithmetic.first_line_has_no_past and line.place.first and before:
         refuse("pre_line_quantity_on_first_line", f"nothing can be used before a first line, got {before}", "usage")
     if quantity < ZERO and arithmetic.negative_usage != "as_reference":
         if arithmetic.negative_usage == "refuse":
             refuse("negative_quantity", f"usage must not be negative, got {quantity}", "usage")
         return Usage(ZERO, before), quantity
-    return Usage(quantity, before), None
+    if price.needs_events or line.events:
+        _check_events(line, quantity)
+    return Usage(quantity, before, line.events if price.needs_events else ()), None
+
+
+def _check_events(line: LineToRate, quantity: Decimal) -> None:
+    """A price that looks at events gets all of them, of the whole period at once, and they are the quantity."""
+    if line.place.split:
+        refuse("invoice_progressive_billing_not_supported", "a price by event is billed whole", "price")
+    if sum((event.quantity for event in line.events), ZERO) != quantity:
+        refuse("usage_events_do_not_sum", f"the usage events do not sum to the quantity {text(quantity)}", "events")
+    if any(event.quantity < ZERO for event in line.events):
+        refuse("usage_event_negative", "a usage event below zero has no price of its own", "events")
 
 
 def _commit(line: LineToRate, price: UsagePrice, drafts: list[Draft]) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
+from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
 from aggregates.rating.lines import DetailedLine
 from aggregates.rating.prices import NO_DISCOUNTS, Discounts, Price, UnitConfig
@@ -57,11 +58,15 @@ REFERENCE_ENGINE = RunEngine.DELTA
 """The engine of a new charge in the reference system; which one is ours is a policy."""
 
 
-class Snapshot(msgspec.Struct, frozen=True, gc=False):
-    """The cumulative quantity at a moment, as seen with the cut-off of the run being rated."""
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The cumulative quantity at a moment, as seen with the cut-off of the run being rated.
+
+    `events` make it up, in the order of their time, where the price looks at them.
+    """
 
     to: Instant
     quantity: Decimal
+    events: tuple[UsageEvent, ...] = ()
 
 
 class PriorRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -78,7 +83,7 @@ class PriorRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     voided: bool = False
 
 
-class RunToRate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RunToRate(msgspec.Struct, frozen=True, kw_only=True):
     """One run of a usage charge, with everything it is rated from.
 
     `service_period` is that of the intent, `period` the run's own, `quantity` the cumulative quantity from the start
@@ -104,9 +109,15 @@ class RunToRate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     late: bool = False
     line_name: str = "feature"
     arithmetic: RatingArithmetic = REFERENCE
+    events: tuple[UsageEvent, ...] = ()
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The cumulative quantity at the end of the run."""
+        return Snapshot(self.period.to, self.quantity, self.events)
 
 
-class RatedRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class RatedRun(msgspec.Struct, frozen=True, kw_only=True):
     """What a run books, and everything it was made from, so that it can be made again (run rating R15).
 
     `lines` have no ids yet. `totals` may be below zero. `snapshots` are the quantities used, the run's own among
@@ -129,5 +140,8 @@ class RateOptions(NamedTuple):
     disable_credits: bool = True
 
 
-Rater: TypeAlias = Callable[[Decimal, Period, RateOptions], Sequence[DetailedLine]]
+Rater: TypeAlias = Callable[[Snapshot, Period, RateOptions], Sequence[DetailedLine]]
 """Rates one cumulative quantity from zero; lines without a period take the one given."""
+
+SnapshotAt: TypeAlias = Callable[[Instant], Snapshot]
+"""The cumulative quantity at a moment."""

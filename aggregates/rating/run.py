@@ -12,7 +12,6 @@ periods is told at once; other refusals stop at the first (R4).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import msgspec
 
@@ -49,32 +48,32 @@ def rate_run(run: RunToRate, rater: Rater | None = None) -> RatedRun:
     priors = live_prior_runs(run)
     findings = Findings()
     check_periods(run, priors, findings)
-    quantities = _Quantities(run)
+    snapshots = _Snapshots(run)
     if not run.engine.is_plain:
         check_late(run, priors, findings)
-        quantities.check_not_negative(findings)
+        snapshots.check_not_negative(findings)
     findings.raise_if_any()
     booked = booked_lines(priors, run.currency)
-    rate_quantity = rater or price_rater(run)
+    rate_snapshot = rater or price_rater(run)
     if run.engine is RunEngine.DELTA:
-        lines = rate_delta(run, booked, rate_quantity)
+        lines = rate_delta(run, booked, rate_snapshot)
     elif run.engine is RunEngine.PERIOD_PRESERVING:
-        lines = rate_period_preserving(run, priors, booked, quantities.at, rate_quantity)
+        lines = rate_period_preserving(run, priors, booked, snapshots.at, rate_snapshot)
     else:
-        lines = rate_invoice_compatible(run, priors, booked, quantities.at, rate_quantity)
+        lines = rate_invoice_compatible(run, priors, booked, snapshots.at, rate_snapshot)
     return RatedRun(
         engine=run.engine,
         engine_version=ENGINE_VERSION,
         period=run.period,
         lines=lines,
         totals=totals_of(lines),
-        snapshots=quantities.used(),
+        snapshots=snapshots.used(),
         prior_run_ids=tuple([prior.run_id for prior in priors]),
     )
 
 
 def snapshot_instants(run: RunToRate) -> tuple[Instant, ...]:
-    """The moments, beside the end of the run, at which the engine needs cumulative quantities.
+    """The moments, beside the end of the run, at which the engine needs cumulative snapshots.
 
     All are to be read with the run's own `stored_at_lt`. The delta engines need none. The quantities of the
     run given are not looked at.
@@ -92,13 +91,14 @@ def snapshot_instants(run: RunToRate) -> tuple[Instant, ...]:
 def price_rater(run: RunToRate) -> Rater:
     """Rates cumulative quantities of this run's charge from zero, as its only line, without credits."""
 
-    def rate_quantity(quantity: Decimal, period: Period, options: RateOptions) -> Sequence[DetailedLine]:
+    def rate_snapshot(snapshot: Snapshot, period: Period, options: RateOptions) -> Sequence[DetailedLine]:
         rated = rate(
             LineToRate(
                 currency=run.currency,
                 price=run.price,
                 name=run.line_name,
-                quantity=quantity,
+                quantity=snapshot.quantity,
+                events=snapshot.events,
                 discounts=run.discounts,
                 unit_config=run.unit_config,
                 unit_config_enabled=run.unit_config_enabled,
@@ -113,42 +113,42 @@ def price_rater(run: RunToRate) -> Rater:
             for i, line in enumerate(rated.lines)
         ]
 
-    return rate_quantity
+    return rate_snapshot
 
 
 def rate_totals(run: RunToRate, *, ended: bool) -> Totals:
     """What the whole charge costs at `run.quantity`, with nothing subtracted; the minimum counts once it has ended."""
     options = RateOptions(ignore_minimum_commitment=not ended)
-    return exact(totals_of)(price_rater(run)(run.quantity, run.service_period, options))
+    return exact(totals_of)(price_rater(run)(run.snapshot, run.service_period, options))
 
 
-class _Quantities:
+class _Snapshots:
     """The cumulative quantities of a run by moment, and which of them were used."""
 
     def __init__(self, run: RunToRate) -> None:
-        self._known: dict[Instant, Decimal] = {snapshot.to: snapshot.quantity for snapshot in run.snapshots}
-        self._known[run.service_period.from_] = ZERO
-        self._known[run.period.to] = run.quantity
-        self._used: dict[Instant, Decimal] = {run.period.to: run.quantity}
+        self._known = {snapshot.to: snapshot for snapshot in run.snapshots}
+        self._known[run.service_period.from_] = Snapshot(run.service_period.from_, ZERO)
+        self._known[run.period.to] = run.snapshot
+        self._used = {run.period.to}
 
-    def at(self, moment: Instant) -> Decimal:
+    def at(self, moment: Instant) -> Snapshot:
         """The cumulative quantity at a moment. Refuses a moment without one."""
-        quantity = self._known.get(moment)
-        if quantity is None:
+        snapshot = self._known.get(moment)
+        if snapshot is None:
             refuse("snapshot_missing", f"no cumulative quantity was given for {moment.isoformat()}", "snapshots")
-        self._used[moment] = quantity
-        return quantity
+        self._used.add(moment)
+        return snapshot
 
     def check_not_negative(self, findings: Findings) -> None:
         """Note quantities below zero."""
-        for moment, quantity in sorted(self._known.items()):
-            if quantity < ZERO:
+        for moment, snapshot in sorted(self._known.items()):
+            if snapshot.quantity < ZERO:
                 findings.add(
                     "snapshots",
                     "negative_quantity",
-                    f"the cumulative quantity at {moment.isoformat()} is {text(quantity)}",
+                    f"the cumulative quantity at {moment.isoformat()} is {text(snapshot.quantity)}",
                 )
 
     def used(self) -> tuple[Snapshot, ...]:
-        """The quantities that were used, by moment."""
-        return tuple([Snapshot(moment, quantity) for moment, quantity in sorted(self._used.items())])
+        """The snapshots that were used, by moment."""
+        return tuple([self._known[moment] for moment in sorted(self._used)])

@@ -27,8 +27,12 @@ from aggregates.rating.prices import (
     Discounts,
     DynamicPrice,
     FlatPrice,
+    GraduatedPercentagePrice,
+    MatrixPrice,
     PackagePrice,
+    PercentagePrice,
     Price,
+    TieredPackagePrice,
     TieredPrice,
     UnitConfig,
     UnitPrice,
@@ -49,9 +53,16 @@ def validate_terms(
     unit_config: UnitConfig | None = None,
     *,
     under: str = "",
+    events_metered: bool = False,
 ) -> None:
-    """Note everything that is wrong with what a charge is to be rated by, under a path such as `intents[2]`."""
+    """Note everything that is wrong with what a charge is to be rated by, under a path such as `intents[2]`.
+
+    `events_metered` says that whoever rates the charge hands over its usage events; without them a price that looks at
+    events is refused here, rather than when the first run is to be rated.
+    """
     own = Findings()
+    if price.needs_events and not events_metered:
+        own.add("price", "price_needs_usage_events", "this price looks at each usage event; only sums are metered here")
     for part, path in ((price, "price"), (discounts, "discounts"), (unit_config, "unit_config")):
         if part is not None:
             _validate_numbers(part, path, own)
@@ -97,6 +108,8 @@ def validate_price(price: Price, findings: Findings, *, path: str = "price", str
         _not_negative(price.multiplier, f"{path}.multiplier", "price_multiplier_negative", findings)
     elif isinstance(price, TieredPrice):
         _validate_tiers(price, path, findings, strict=strict)
+    else:
+        _validate_further(price, path, findings, strict=strict)
     if isinstance(price, UsagePrice):
         _validate_commitments(price, path, findings, strict=strict)
 
@@ -150,6 +163,45 @@ def _validate_commitments(price: UsagePrice, path: str, findings: Findings, *, s
         )
 
 
+def _validate_further(price: Price, path: str, findings: Findings, *, strict: bool) -> None:
+    """The prices beyond the specification's."""
+    if isinstance(price, TieredPackagePrice):
+        _positive(price.quantity_per_package, f"{path}.quantity_per_package", "package_size_not_positive", findings)
+        _validate_tiers(price.as_graduated(), path, findings, strict=strict)
+    elif isinstance(price, GraduatedPercentagePrice):
+        _validate_tiers(price.as_graduated(), path, findings, strict=strict)
+    elif isinstance(price, PercentagePrice):
+        _not_negative(price.percentage, f"{path}.percentage", "price_percentage_negative", findings)
+        for name in ("fixed_fee", "minimum_per_event", "maximum_per_event"):
+            if (amount := getattr(price, name)) is not None:
+                _not_negative(amount, f"{path}.{name}", "price_amount_negative", findings)
+        if price.free_events < 0:
+            findings.add(
+                f"{path}.free_events", "free_events_negative", f"must not be negative, got {price.free_events}"
+            )
+        least, most = price.minimum_per_event, price.maximum_per_event
+        if least is not None and most is not None and least > most:
+            findings.add(f"{path}.minimum_per_event", "event_minimum_above_maximum", f"{text(least)} > {text(most)}")
+    elif isinstance(price, MatrixPrice):
+        _validate_matrix(price, path, findings)
+
+
+def _validate_matrix(price: MatrixPrice, path: str, findings: Findings) -> None:
+    if not price.property:
+        findings.add(f"{path}.property", "matrix_property_missing", "name the property of the usage event to price by")
+    _not_negative(price.fallback, f"{path}.fallback", "price_amount_negative", findings)
+    seen: set[str] = set()
+    for i, cell in enumerate(price.cells):
+        where = f"{path}.cells[{i}]"
+        # A value is part of a line's reference, which is stamped with `@[period]` and `#correction:` behind it.
+        if not cell.value or "@" in cell.value or "#" in cell.value:
+            findings.add(f"{where}.value", "matrix_value_unsupported", f"{cell.value!r} cannot name a line")
+        if cell.value in seen:
+            findings.add(f"{where}.value", "matrix_value_duplicate", f"{cell.value!r} has a price already")
+        seen.add(cell.value)
+        _not_negative(cell.unit_price, f"{where}.unit_price", "price_amount_negative", findings)
+
+
 # ── discounts and unit conversion ────────────────────────────────────────────────────────────────────────────
 
 
@@ -174,6 +226,8 @@ def validate_discounts(
             findings.add(where, "usage_discount_without_price", "a usage discount needs a price of usage")
         elif isinstance(price, FlatPrice):
             findings.add(where, "usage_discount_with_flat_price", "a flat price has no usage to discount")
+        elif price.needs_events:
+            findings.add(where, "usage_discount_unsupported_price", "free units do not say which event they come from")
         if strict and not usage.correlation_id:
             findings.add(where, "usage_discount_missing_correlation_id", "a usage discount needs a correlation id")
 

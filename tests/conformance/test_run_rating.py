@@ -142,14 +142,14 @@ class Recorder:
         self._stub = stub
         self.calls: list[RateOptions] = []
 
-    def __call__(self, quantity: Decimal, period: Period, options: RateOptions) -> Sequence[DetailedLine]:
+    def __call__(self, snapshot: Snapshot, period: Period, options: RateOptions) -> Sequence[DetailedLine]:
         self.calls.append(options)
         if self._rater is None:
             return [
                 msgspec.structs.replace(line, index=i if line.index is None else line.index)
                 for i, line in enumerate(self._stub or ())
             ]
-        return self._rater(quantity, period, options)
+        return self._rater(snapshot, period, options)
 
 
 def a_recorder(case: Case, run: RunToRate) -> Recorder:
@@ -322,8 +322,12 @@ def play_rated(case: Case) -> None:
     run = a_run(case)
     rater = price_rater(run)
     period = run.service_period
-    previous = rater(Decimal(case["previous_quantity"]), period, RateOptions(ignore_minimum_commitment=True))
-    current = rater(Decimal(case["current_quantity"]), period, RateOptions(ignore_minimum_commitment=False))
+    previous = rater(
+        Snapshot(period.to, Decimal(case["previous_quantity"])), period, RateOptions(ignore_minimum_commitment=True)
+    )
+    current = rater(
+        Snapshot(period.to, Decimal(case["current_quantity"])), period, RateOptions(ignore_minimum_commitment=False)
+    )
     found = subtract(current, previous, NAMERS[case["generator"]], unique=case.get("validate_unique", True))
 
     assert_lines(found, case["expected_lines"])

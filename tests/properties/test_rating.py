@@ -31,7 +31,7 @@ from aggregates.values.decimals import exact
 from aggregates.values.errors import ValidationFailed
 from aggregates.values.money import FIAT, Currency
 from aggregates.values.totals import sum_totals
-from tests.support.rating import USD, decimals, discounts, prices, quantities, unit_configs
+from tests.support.rating import EVERY_PRICE, USD, decimals, discounts, prices, quantities, unit_configs
 
 currencies = st.sampled_from([FIAT["JPY"], USD, FIAT["KWD"], Currency("CREDITS", 4, "c-1")])
 places = st.sampled_from([Place(), Place(split=True, last=False), Place(split=True, first=False)])
@@ -85,7 +85,7 @@ def exact_product(left: Decimal, right: Decimal) -> Decimal:
     return left * right
 
 
-@given(price=prices("unit package dynamic graduated"), off=discounts(), some=quantities, more=quantities)
+@given(price=prices(EVERY_PRICE.replace("volume", "")), off=discounts(), some=quantities, more=quantities)
 def test_more_usage_never_costs_less_except_by_volume(
     price: UsagePrice, off: Discounts, some: Decimal, more: Decimal
 ) -> None:

@@ -21,6 +21,7 @@ from aggregates.rating import (
     DynamicPrice,
     RatingArithmetic,
     RunEngine,
+    Snapshot,
     UnitConfig,
     UsagePrice,
     rate_run,
@@ -37,6 +38,7 @@ from tests.support.rating import (
     COMPATIBLE,
     DAYS,
     ENGINES,
+    EVERY_PRICE,
     SERVICE,
     Book,
     Cut,
@@ -162,7 +164,7 @@ def lines_of(price: UsagePrice, off: Discounts, rated: list[tuple[Decimal, bool]
     lines = [
         line
         for quantity, partial in rated
-        for line in rater(quantity, SERVICE, RateOptions(ignore_minimum_commitment=partial))
+        for line in rater(Snapshot(SERVICE.to, quantity), SERVICE, RateOptions(ignore_minimum_commitment=partial))
     ]
     return [msgspec.structs.replace(line, id=f"line-{i}") for i, line in enumerate(lines)]
 
@@ -225,7 +227,10 @@ def test_delta_lines_point_one_way_without_discounts_and_commitments(
         assert all(is_sign_coherent(line) for line in book.run(cut).lines)
 
 
-@given(price=prices("unit graduated package", committed=False), history=histories(growing=True))
+@given(
+    price=prices(EVERY_PRICE.replace("volume", "").replace("dynamic", ""), committed=False),
+    history=histories(growing=True),
+)
 def test_growing_usage_of_a_price_per_unit_gives_no_negative_line(price: UsagePrice, history: tuple[Cut, ...]) -> None:
     """I10."""
     book = Book(RunEngine.DELTA, price)
@@ -233,7 +238,7 @@ def test_growing_usage_of_a_price_per_unit_gives_no_negative_line(price: UsagePr
         assert all(line.totals.total >= 0 and line.quantity >= 0 for line in book.run(cut).lines)
 
 
-@given(price=prices("unit graduated package dynamic"), off=discounts(), history=histories(growing=True))
+@given(price=prices(EVERY_PRICE.replace("volume", "")), off=discounts(), history=histories(growing=True))
 def test_growing_usage_of_any_price_but_volume_never_gives_a_run_below_zero(
     price: UsagePrice, off: Discounts, history: tuple[Cut, ...]
 ) -> None:

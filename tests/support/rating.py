@@ -19,8 +19,11 @@ from aggregates.rating import (
     DetailedLine,
     Discounts,
     DynamicPrice,
+    GraduatedPercentagePrice,
     PackagePrice,
     PercentageDiscount,
+    PercentagePrice,
+    PercentageTier,
     PriorRun,
     RatedRun,
     RatingArithmetic,
@@ -28,6 +31,7 @@ from aggregates.rating import (
     RunToRate,
     Snapshot,
     Tier,
+    TieredPackagePrice,
     TieredPrice,
     UnitConfig,
     UnitPrice,
@@ -86,10 +90,11 @@ def commitments(draw: st.DrawFn) -> dict[str, Any]:
     return {"minimum_amount": minimum, "maximum_amount": maximum}
 
 
+EVERY_PRICE = "unit package dynamic volume graduated percentage graduated_percentage tiered_package"
+
+
 @st.composite
-def prices(
-    draw: st.DrawFn, kinds: str = "unit package dynamic volume graduated", *, committed: bool = True
-) -> UsagePrice:
+def prices(draw: st.DrawFn, kinds: str = EVERY_PRICE, *, committed: bool = True) -> UsagePrice:
     kind = draw(st.sampled_from(kinds.split()))
     common = commitments(draw) if committed else {}
     if kind == "unit":
@@ -99,6 +104,16 @@ def prices(
         return PackagePrice(amount=draw(rates), quantity_per_package=size, **common)
     if kind == "dynamic":
         return DynamicPrice(multiplier=draw(rates), **common)
+    if kind == "percentage":
+        return PercentagePrice(percentage=draw(rates), **common)
+    if kind == "graduated_percentage":
+        steps = [
+            PercentageTier(up_to_amount=t.up_to_amount, flat_price=t.flat_price, percentage=t.unit_price)
+            for t in draw(tiers())
+        ]
+        return GraduatedPercentagePrice(tiers=tuple(steps), **common)
+    if kind == "tiered_package":
+        return TieredPackagePrice(quantity_per_package=Decimal(3), tiers=draw(tiers()), **common)
     return TieredPrice(mode=kind, tiers=draw(tiers()), **common)
 
 
@@ -216,7 +231,7 @@ class Book:
         end = day(cut.last_day)
         run = self.to_rate(cut, Period(SERVICE.from_, end))
         options = RateOptions(ignore_minimum_commitment=end < SERVICE.to)
-        return sum_totals([line.totals for line in price_rater(run)(run.quantity, run.period, options)])
+        return sum_totals([line.totals for line in price_rater(run)(run.snapshot, run.period, options)])
 
 
 def price(text: str) -> UsagePrice:
