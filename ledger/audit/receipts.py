@@ -2,6 +2,7 @@
 
 The receipt of a save lists stream, version and digest of everything the save wrote (decision 6). So the last event of
 a stream is safe too, which no successor links to; and a receipt that was changed or deleted is found by its events.
+What a receipt holds besides, the fingerprint and the answer, is covered by a digest of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
-from ledger.audit.check import Check, Evidence, Seen
+from ledger.audit.check import BROKEN, Check, Evidence, Seen, broken
 from ledger.store.store import Receipt, Written
 
 _Key = tuple[UUID, int]
@@ -56,7 +57,7 @@ class Receipts(Check):
         if waiting is not None:
             self._compare(save, waiting)
             return
-        receipt = next(self._receipts, None)
+        receipt = self._next()
         if receipt is not None and _key(receipt) == key:
             self._compare(save, receipt)
             return
@@ -66,7 +67,7 @@ class Receipts(Check):
 
     def end(self) -> None:
         """Match what is left; what then has no counterpart is a finding."""
-        for receipt in self._receipts:
+        while (receipt := self._next()) is not None:
             self._take(receipt)
         by_command = {save.command_id: key for key, save in self._saves.items() if save.command_id is not None}
         for receipt in self._waiting.values():
@@ -81,6 +82,20 @@ class Receipts(Check):
             if save.first <= self.evidence.began_at:
                 self.looked_at()
                 self.find(save.place, "nobody vouches for a save", expected="a receipt", found=None)
+
+    def _next(self) -> Receipt | None:
+        """The next receipt that can be read; None behind the last."""
+        while True:
+            try:
+                receipt = next(self._receipts, None)
+            except BROKEN as error:
+                message = "receipt cannot be read"
+                self.find("a receipt", message, expected="a receipt", found=broken(error))
+                continue
+            if receipt is not None and not receipt.is_intact:
+                message = "receipt is not what was hashed"
+                self.find(_named(receipt), message, expected=receipt.digest, found="another digest of its fields")
+            return receipt
 
     def _take(self, receipt: Receipt) -> None:
         key = _key(receipt)

@@ -38,7 +38,7 @@ from ledger.store.tail import OUTAGE_SECONDS, PAGE
 
 log = logging.getLogger(__name__)
 
-_PARAMETERS = 36
+_PARAMETERS = 37
 _APPEND = f"SELECT * FROM ledger_append({', '.join(['%b'] * _PARAMETERS)})".encode()
 _RECORD = (
     "SELECT notification_id, originator_id, originator_version, topic, state, digest, log_time, last FROM ledger_events"
@@ -52,7 +52,7 @@ _STREAMS = (
 )
 _LOG = f"{_RECORD} WHERE notification_id > %b AND notification_id <= %b ORDER BY notification_id LIMIT %b"
 _RECEIPT = (
-    "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, first, last, log_time"
+    "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, digest, first, last, log_time"
     " FROM ledger_receipts"
 )
 _ONE_RECEIPT = f"{_RECEIPT} WHERE namespace = %b AND customer = %b AND command_id = %b"
@@ -179,7 +179,7 @@ class PostgresStore(PostgresApplicationRecorder):
         rows = self.database.query(_ONE_RECEIPT, (receipt.namespace, receipt.customer, receipt.command_id))
         if not rows or not claims.same_receipt(_receipt(rows[0]), receipt):
             return None
-        return Saved(*rows[0][7:])
+        return Saved(*rows[0][8:])
 
     # ── reading the log ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -374,6 +374,7 @@ def _parameters(jobs: Sequence[Job]) -> tuple[Array, ...]:
         arrays.texts([receipt.fingerprint for _, receipt in receipts]),
         arrays.texts([bytes(receipt.answer).decode() for _, receipt in receipts]),
         arrays.texts([_encode(receipt.written).decode() for _, receipt in receipts]),
+        arrays.texts([str(receipt.digest) for _, receipt in receipts]),
         arrays.ints([number for number, _, _ in charges]),
         arrays.uuids([row.charge for _, row, _ in charges]),
         arrays.texts([row.namespace for _, row, _ in charges]),
@@ -417,7 +418,7 @@ def _reservation_columns(rows: Sequence[Reservation]) -> tuple[Array, ...]:
 
 
 def _receipt(row: Row) -> Receipt:
-    namespace, customer, command_id, unit, fingerprint, answer, written = row[:7]
+    namespace, customer, command_id, unit, fingerprint, answer, written, digest = row[:8]
     return Receipt(
         namespace=namespace,
         customer=customer,
@@ -426,4 +427,5 @@ def _receipt(row: Row) -> Receipt:
         fingerprint=fingerprint,
         answer=msgspec.Raw(answer.encode()),
         written=_decode_written(written),
+        digest=digest,
     )

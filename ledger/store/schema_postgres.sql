@@ -20,13 +20,14 @@ CREATE TABLE ledger_events (
 );
 
 CREATE TABLE ledger_receipts (
-    namespace   text        NOT NULL,
-    customer    text        NOT NULL,
+    namespace   text COLLATE "C" NOT NULL,
+    customer    text COLLATE "C" NOT NULL,
     command_id  uuid        NOT NULL,
     unit        text        NOT NULL,
     fingerprint text        NOT NULL,
     answer      text        NOT NULL,
     written     text        NOT NULL,           -- [[stream, version, digest], ...]
+    digest      text        NOT NULL,           -- SHA-256 of all of the above, see Receipt
     first       bigint      NOT NULL,
     last        bigint      NOT NULL,
     log_time    timestamptz NOT NULL,
@@ -99,6 +100,7 @@ CREATE FUNCTION ledger_append(
     relied_save int[], relied_stream uuid[], relied_version bigint[],
     receipt_save int[], receipt_namespace text[], receipt_customer text[], receipt_command uuid[],
     receipt_unit text[], receipt_fingerprint text[], receipt_answer text[], receipt_written text[],
+    receipt_digest text[],
     charge_save int[], charge_id uuid[], charge_namespace text[], charge_customer text[], charge_type text[],
     charge_status text[], charge_due timestamptz[], charge_ordinal bigint[], charge_birth bigint[],
     hold_save int[], hold_namespace text[], hold_customer text[], hold_kind text[], hold_key text[],
@@ -165,12 +167,12 @@ BEGIN
 
     IF cardinality(receipt_save) > 0 THEN
         INSERT INTO ledger_receipts
-            (namespace, customer, command_id, unit, fingerprint, answer, written, first, last, log_time)
-        SELECT r.namespace, r.customer, r.command_id, r.unit, r.fingerprint, r.answer, r.written,
+            (namespace, customer, command_id, unit, fingerprint, answer, written, digest, first, last, log_time)
+        SELECT r.namespace, r.customer, r.command_id, r.unit, r.fingerprint, r.answer, r.written, r.digest,
             firsts[r.save], lasts[r.save], log_times[r.save]
         FROM unnest(receipt_save, receipt_namespace, receipt_customer, receipt_command, receipt_unit,
-                receipt_fingerprint, receipt_answer, receipt_written)
-            AS r (save, namespace, customer, command_id, unit, fingerprint, answer, written)
+                receipt_fingerprint, receipt_answer, receipt_written, receipt_digest)
+            AS r (save, namespace, customer, command_id, unit, fingerprint, answer, written, digest)
         WHERE firsts[r.save] IS NOT NULL;
     END IF;
 

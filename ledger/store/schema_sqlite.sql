@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS ledger_receipts (
     fingerprint TEXT    NOT NULL,
     answer      TEXT    NOT NULL,
     written     TEXT    NOT NULL,           -- [[stream, version, digest], ...]
+    digest      TEXT    NOT NULL,           -- SHA-256 of all of the above, see Receipt
     first       INTEGER NOT NULL,
     last        INTEGER NOT NULL,
     log_time    INTEGER NOT NULL,

@@ -56,11 +56,11 @@ _LOG = (
 _LOG_TIME = "SELECT notification_id, log_time FROM ledger_events WHERE notification_id <= ? ORDER BY 1 DESC LIMIT 1"
 _BORN = "SELECT notification_id FROM ledger_events WHERE originator_id = ? ORDER BY originator_version LIMIT 1"
 _RECEIPT = (
-    "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, first, last, log_time"
+    "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, digest, first, last, log_time"
     " FROM ledger_receipts"
 )
 _ONE_RECEIPT = f"{_RECEIPT} WHERE namespace = ? AND customer = ? AND command_id = ?"
-_INSERT_RECEIPT = "INSERT INTO ledger_receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_RECEIPT = "INSERT INTO ledger_receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CHARGES = "SELECT namespace, customer, charge, charge_type, status, advance_after, ordinal FROM ledger_charge_index"
 _PUT_CHARGE = (
     "INSERT INTO ledger_charge_index (namespace, customer, charge, charge_type, status, advance_after, ordinal)"
@@ -139,7 +139,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
             row = connection.execute(_ONE_RECEIPT, _receipt_key(receipt)).fetchone()
         if row is None or not claims.same_receipt(_receipt(row), receipt):
             return None
-        return Saved(row[7], row[8], _moment(row[9]))
+        return Saved(row[8], row[9], _moment(row[10]))
 
     # ── reading the log ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -410,11 +410,11 @@ def _receipt_key(receipt: Receipt) -> tuple[str, str, str]:
 
 def _receipt_row(receipt: Receipt, saved: Saved, log_time: int) -> tuple[object, ...]:
     texts = (receipt.unit, receipt.fingerprint, bytes(receipt.answer).decode(), _encode(receipt.written).decode())
-    return (*_receipt_key(receipt), *texts, saved.first, saved.last, log_time)
+    return (*_receipt_key(receipt), *texts, receipt.digest, saved.first, saved.last, log_time)
 
 
 def _receipt(row: Any) -> Receipt:
-    namespace, customer, command_id, unit, fingerprint, answer, written = row[:7]
+    namespace, customer, command_id, unit, fingerprint, answer, written, digest = row[:8]
     return Receipt(
         namespace=namespace,
         customer=customer,
@@ -423,6 +423,7 @@ def _receipt(row: Any) -> Receipt:
         fingerprint=fingerprint,
         answer=msgspec.Raw(answer.encode()),
         written=_decode_written(written),
+        digest=digest,
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from threading import Event
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -56,7 +57,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `fingerprint` is the SHA-256 (hex) of the command's content; `answer` the ids the command answered, as JSON.
     `written` lists every record of the save, so that a changed or missing last event is found. Namespace-wide
-    commands have the customer "".
+    commands have the customer "". `digest` is the SHA-256 (hex) of all the rest: computed when a receipt is made,
+    stored beside it, and no longer that of the rest when a stored receipt was changed.
     """
 
     namespace: str
@@ -66,6 +68,20 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fingerprint: str
     answer: msgspec.Raw
     written: tuple[Written, ...]
+    digest: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.digest is None:
+            msgspec.structs.force_setattr(self, "digest", self._hashed())
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether the receipt is what it was when it was made."""
+        return self.digest == self._hashed()
+
+    def _hashed(self) -> str:
+        who = (self.namespace, self.customer, self.command_id, self.unit)
+        return sha256(msgspec.json.encode((*who, self.fingerprint, self.answer, self.written))).hexdigest()
 
 
 class ChargeIndexRow(NamedTuple):
