@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from ledger.metering.usage import StoredUsage, UsageEvent
 from ledger.ports import Metered, MeterQuery
 
 Progress = Callable[[int, int], None]
+
+_EVER = datetime.max.replace(microsecond=0, tzinfo=UTC)
+"""A cut that has not come: the answer holds everything stored so far, and closes nothing."""
 
 
 class Usage:
@@ -70,13 +74,13 @@ class Usage:
         return import_usage(self._store, self._context.namespace, file, progress=progress)
 
     def quantity(self, customer: str, meter: str, from_: object, to: object, *, stored_at_lt: object = None) -> Metered:
-        """The exact quantity of a meter over event time `[from_, to)`, stored before `stored_at_lt` (default: now).
+        """The exact quantity of a meter over event time `[from_, to)`, stored before `stored_at_lt`, or all stored so far.
 
         Raises `CustomerNotFound`, `MeterNotFound`.
         """
         self._context.look.customer(customer)
         definition = self._context.look.meter(meter)
-        cut = self._context.now() if stored_at_lt is None else instant(stored_at_lt)  # type: ignore[arg-type]
+        cut = _EVER if stored_at_lt is None else instant(stored_at_lt)  # type: ignore[arg-type]
         query = MeterQuery(
             namespace=self._context.namespace,
             customer=customer,
