@@ -74,7 +74,7 @@ class Usage:
         return import_usage(self._store, self._context.namespace, file, progress=progress)
 
     def quantity(self, customer: str, meter: str, from_: object, to: object, *, stored_at_lt: object = None) -> Metered:
-        """The exact quantity of a meter over event time `[from_, to)`, stored before `stored_at_lt`, or all stored so far.
+        """A meter's exact quantity over event time `[from_, to)`, stored before `stored_at_lt`, or all stored so far.
 
         Raises `CustomerNotFound`, `MeterNotFound`.
         """
