@@ -33,6 +33,10 @@ class Settings:
         """Policies and default profile as they stand."""
         return self._context.look.settings()
 
+    def is_established(self) -> bool:
+        """Whether the namespace was ever opened for writing."""
+        return self._context.repository.load(namespaces.stream(self._context.namespace)).state is not None
+
     def establish(self, policies: Policies | None) -> NamespaceState:
         """Open the namespace with these policies (the standard ones by default), unless it is open already."""
         stream = namespaces.stream(self._context.namespace)

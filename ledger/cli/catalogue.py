@@ -1,0 +1,95 @@
+"""`ledger meter`, `ledger feature`, `ledger currency`: what can be metered, sold and counted in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ledger.cli import render
+from ledger.cli.render import Shown
+from ledger.cli.session import Session, command
+
+meters = typer.Typer()
+features = typer.Typer()
+currencies = typer.Typer()
+
+MeterKey = Annotated[str, typer.Argument(metavar="METER", help="The meter's key.")]
+FeatureKey = Annotated[str, typer.Argument(metavar="FEATURE", help="The feature's key.")]
+Code = Annotated[str, typer.Argument(metavar="CODE", help="The currency's code.")]
+
+
+@command(meters, "define", writes=True)
+def define_meter(
+    session: Session,
+    meter: MeterKey,
+    aggregation: Annotated[str, typer.Option(help="sum, count, max, min, latest or unique_count.")] = "sum",
+    decimals: Annotated[int, typer.Option(help="Decimals its values may have; more are refused.")] = 0,
+    property: Annotated[str | None, typer.Option(help="For unique_count: the event property to count.")] = None,
+) -> Shown:
+    """Define a meter. Definitions never change; the same one again changes nothing."""
+    made = session.ledger.catalogue.define_meter(
+        meter, aggregation, decimals=decimals, property=property, command_id=session.command_id
+    )
+    return _meter(made)
+
+
+@command(meters, "show")
+def show_meter(session: Session, meter: MeterKey) -> Shown:
+    """Show the meter that a key names today."""
+    return _meter(session.ledger.catalogue.meter(meter))
+
+
+@command(features, "define", writes=True)
+def define_feature(
+    session: Session,
+    feature: FeatureKey,
+    name: Annotated[str | None, typer.Option(help="For people; the key if left out.")] = None,
+    meter: Annotated[str | None, typer.Option(help="Key of the meter that measures its usage.")] = None,
+) -> Shown:
+    """Define a feature. With another meter the key names a new one, and active charges keep theirs."""
+    made = session.ledger.catalogue.define_feature(feature, name=name, meter=meter, command_id=session.command_id)
+    return _feature(made)
+
+
+@command(features, "show")
+def show_feature(session: Session, feature: FeatureKey) -> Shown:
+    """Show the feature that a key names today."""
+    return _feature(session.ledger.catalogue.feature(feature))
+
+
+@command(currencies, "define", writes=True)
+def define_currency(
+    session: Session,
+    code: Code,
+    precision: Annotated[int, typer.Option(help="Decimals that amounts of it have.")],
+) -> Shown:
+    """Define a custom currency, such as credits or tokens."""
+    made = session.ledger.catalogue.define_currency(code, precision=precision, command_id=session.command_id)
+    return _currency(made)
+
+
+@command(currencies, "show")
+def show_currency(session: Session, code: Code) -> Shown:
+    """Show a currency, of ISO 4217 or of one's own."""
+    return _currency(session.ledger.catalogue.currency(code))
+
+
+def _meter(meter: Any) -> Shown:
+    values = {
+        "aggregation": meter.aggregation,
+        "decimals": meter.decimals,
+        "property": meter.property,
+        "id": meter.id,
+    }
+    return Shown(meter, (render.facts(meter.key, values),))
+
+
+def _feature(feature: Any) -> Shown:
+    values = {"name": feature.name, "meter": feature.meter_id, "id": feature.id}
+    return Shown(feature, (render.facts(feature.key, values),))
+
+
+def _currency(currency: Any) -> Shown:
+    values = {"precision": currency.precision, "kind": "custom" if currency.is_custom else "fiat", "id": currency.id}
+    return Shown(currency, (render.facts(currency.code, values),))

@@ -1,0 +1,90 @@
+"""`ledger customer`: who is billed, and how."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ledger.cli import render
+from ledger.cli.render import Shown
+from ledger.cli.session import Session, command
+
+app = typer.Typer()
+
+Key = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
+Interval = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="How long to wait for late usage after a period, like P2D or PT1H."),
+]
+Zone = Annotated[str | None, typer.Option(help="IANA zone of calendar arithmetic, like Europe/Berlin.")]
+CreditCut = Annotated[
+    str | None, typer.Option(metavar="POLICY", help="Overrides the namespace's policy: period_end or last_second.")
+]
+
+
+@command(app, "create", writes=True)
+def create(
+    session: Session,
+    customer: Key,
+    *,
+    name: Annotated[str | None, typer.Option(help="For people; the key if left out.")] = None,
+    collection_interval: Interval = None,
+    zone: Zone = None,
+    usage_credit_cut: CreditCut = None,
+) -> Shown:
+    """Create a customer. The same one again changes nothing."""
+    made = session.ledger.customers.create(
+        customer,
+        name,
+        command_id=session.command_id,
+        collection_interval=collection_interval,
+        zone=zone,
+        usage_credit_cut=usage_credit_cut,
+    )
+    return _shown(made)
+
+
+@command(app, "show")
+def show(session: Session, customer: Key) -> Shown:
+    """Show a customer and its billing profile."""
+    return _shown(session.ledger.customers.get(customer))
+
+
+@command(app, "list")
+def list_(session: Session) -> Shown:
+    """List all customers."""
+    found = list(render.all_pages(lambda after: session.ledger.views.customers(after=after)))
+    columns = ("customer", "name", "collection interval", "zone", "created")
+    rows = [(c.customer, c.name, c.collection_interval, c.zone, c.created_at) for c in found]
+    return Shown(found, (render.table(columns, rows, empty="No customers yet; `ledger customer create` makes one."),))
+
+
+@command(app, "profile", writes=True)
+def profile(
+    session: Session,
+    customer: Key,
+    collection_interval: Interval = None,
+    zone: Zone = None,
+    usage_credit_cut: CreditCut = None,
+) -> Shown:
+    """Replace a customer's billing profile; what is left out falls back to the namespace's."""
+    changed = session.ledger.customers.change_profile(
+        customer,
+        command_id=session.command_id,
+        collection_interval=collection_interval,
+        zone=zone,
+        usage_credit_cut=usage_credit_cut,
+    )
+    return _shown(changed)
+
+
+def _shown(customer: Any) -> Shown:
+    profile = customer.profile
+    values = {
+        "name": customer.name,
+        "collection interval": profile.collection_interval or "the namespace's",
+        "zone": profile.zone or "the namespace's",
+        "usage credit cut": profile.usage_credit_cut or "the namespace's",
+    }
+    return Shown(customer, (render.facts(customer.key, values),))

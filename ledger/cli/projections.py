@@ -1,0 +1,61 @@
+"""`ledger projections` and `ledger rebuild`: the views, and making them anew."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ledger.cli import render
+from ledger.cli.render import Column, Shown
+from ledger.cli.session import Session, command
+
+app = typer.Typer()
+alone = typer.Typer()
+
+
+@command(app, "status")
+def status(session: Session) -> Shown:
+    """Show every view: its version, and how many positions of the log it is behind."""
+    found = session.ledger.projections.status()
+    columns = (
+        "view",
+        Column("version", right=True),
+        "state",
+        Column("position", right=True),
+        Column("behind", right=True),
+    )
+    rows = [(v.view, v.version, v.status, v.position, v.behind) for v in found]
+    return Shown(found, (render.table(columns, rows, empty="No views."),))
+
+
+@command(app, "rollback")
+def rollback(session: Session, view: Annotated[str, typer.Argument(metavar="VIEW", help="The view's name.")]) -> Shown:
+    """Put back a view as it was before its last rebuild."""
+    session.ledger.projections.rollback(view)
+    return status(session)
+
+
+@command(alone, "rebuild")
+def rebuild(
+    session: Session,
+    view: Annotated[list[str] | None, typer.Argument(metavar="VIEW...", help="Which views; all if left out.")] = None,
+) -> Shown:
+    """Make views anew from the first event, compare them with the old ones, and exchange them.
+
+    Queries are answered throughout. Exit code 1 if an old view was not what its events say.
+    """
+    with session.progress("Rebuilding") as progress:
+        rebuilt = session.ledger.projections.rebuild(view or None, progress=lambda at: progress(at.done, at.total))
+    columns = ("view", Column("version", right=True), Column("rows", right=True), "compared with the old one")
+    rows = [(r.view, r.version, r.comparison.rows if r.comparison else None, _compared(r.comparison)) for r in rebuilt]
+    differences = [str(d) for r in rebuilt if r.comparison for d in r.comparison.differences]
+    parts = [render.table(columns, rows, empty="No views.")]
+    parts += [render.bad(difference) for difference in differences]
+    return Shown(rebuilt, tuple(parts), exit_code=1 if differences else 0)
+
+
+def _compared(comparison: Any) -> str:
+    if comparison is None:
+        return "another version"
+    return "equal" if comparison.equal else f"{comparison.differing} differ"

@@ -1,0 +1,263 @@
+"""What the command line shows, and the only place that prints: tables and facts for people, JSON for programs.
+
+A command answers with `Shown`: the data as it is, and how to lay it out for people. On a terminal that is coloured
+and fits the window; in a pipe it is plain text, never wrapped and never cut. Under `--json` the data alone is
+printed: decimals as text, times as RFC 3339 in UTC, ids as text. Problems and progress go to standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from io import StringIO
+from typing import Any, NamedTuple, Protocol, TextIO, TypeVar, cast
+
+import msgspec
+from rich import box
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from aggregates.values.decimals import text as plain_decimal
+from aggregates.values.money import Currency, Money
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+PIPE_WIDTH = 4000
+"""Columns of a pipe: wide enough that no cell is ever folded there."""
+
+Advance = Callable[[int, int | None], None]
+"""How far a long piece of work is: done, and of how many if that is known."""
+
+
+class Shown(NamedTuple):
+    """The answer of a command: `data` for programs, `parts` for people, and the exit code that goes with it."""
+
+    data: object
+    parts: tuple[RenderableType, ...] = ()
+    exit_code: int = 0
+
+
+class Column(NamedTuple):
+    """A column of a table; numbers stand to the right, so that their points are below one another."""
+
+    head: str
+    right: bool = False
+
+
+# ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def amount(value: Decimal, currency: Currency) -> str:
+    """An amount at the precision of its currency: 20 USD is "20.00". What has more decimals keeps them."""
+    if currency.holds(value):
+        return f"{currency.rounded(value):f}"
+    return plain_decimal(value)
+
+
+def moment(value: datetime) -> str:
+    """A time in UTC, RFC 3339; fractions of a second only where there are any."""
+    return value.astimezone(UTC).isoformat(timespec="auto").replace("+00:00", "Z")
+
+
+def cell(value: object) -> str:
+    """Any value as people read it; nothing there is a dash."""
+    match value:
+        case None | "" | ():
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case Decimal():
+            return plain_decimal(value)
+        case datetime():
+            return moment(value)
+        case Money():
+            return f"{amount(value.amount, value.currency)} {value.currency.code}"
+        case Currency():
+            return value.code
+        case Enum():
+            return str(value.value)
+        case str():
+            return value
+        case Mapping():
+            return ", ".join(f"{key}={cell(item)}" for key, item in cast("Mapping[object, object]", value).items())
+        case tuple() | list() | set() | frozenset():
+            return ", ".join(cell(item) for item in cast("Iterable[object]", value))
+        case _:
+            return str(value)
+
+
+def plain_data(value: object) -> Any:
+    """Any answer as JSON has it: decimals plain text, times UTC, enums their values, structs objects."""
+    match value:
+        case None | bool() | int() | str() if not isinstance(value, Enum):
+            return value
+        case Enum():
+            return plain_data(value.value)
+        case Decimal():
+            return plain_decimal(value)
+        case datetime():
+            return moment(value)
+        case msgspec.Raw():
+            return msgspec.json.decode(value)
+        case msgspec.Struct():
+            return _struct_data(value)
+        case Mapping():
+            return {cell(key): plain_data(item) for key, item in cast("Mapping[object, object]", value).items()}
+        case tuple() if hasattr(cast("object", value), "_asdict"):
+            return plain_data(cast("Any", value)._asdict())
+        case tuple() | list() | set() | frozenset():
+            return [plain_data(item) for item in cast("Iterable[object]", value)]
+        case _ if hasattr(value, "__dataclass_fields__"):
+            return {name: plain_data(getattr(value, name)) for name in cast("Any", value).__dataclass_fields__}
+        case _:
+            return str(value)
+
+
+def _struct_data(value: msgspec.Struct) -> dict[str, Any]:
+    kind = type(value)
+    out: dict[str, Any] = {}
+    tag = kind.__struct_config__.tag
+    if tag is not None:
+        out[kind.__struct_config__.tag_field or "type"] = tag
+    for name, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True):
+        out[encoded] = plain_data(getattr(value, name))
+    return out
+
+
+def to_json(data: object) -> str:
+    """The JSON text of an answer, laid out to be read."""
+    return msgspec.json.format(msgspec.json.encode(plain_data(data)), indent=2).decode()
+
+
+class Page(Protocol[T_co]):
+    """A part of a listing."""
+
+    @property
+    def items(self) -> Sequence[T_co]:
+        """What is on it."""
+        ...
+
+    @property
+    def next(self) -> str | None:
+        """What continues it; nothing on the last part."""
+        ...
+
+
+def all_pages(page: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """Everything on a listing, page by page."""
+    after = None
+    while True:
+        part = page(after)
+        yield from part.items
+        if part.next is None:
+            return
+        after = part.next
+
+
+# ── layout ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def table(columns: Sequence[Column | str], rows: Iterable[Sequence[object]], *, empty: str) -> RenderableType:
+    """A table, or a sentence where there is nothing in it."""
+    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        head, right = column if isinstance(column, Column) else (column, False)
+        out.add_column(Text(head), justify="right" if right else "left", overflow="fold", no_wrap=right)
+    for row in rows:
+        out.add_row(*(_styled(cell(value), column) for value, column in zip(row, columns, strict=True)))
+    return out if out.row_count else Text(empty, style="dim")
+
+
+def facts(title: str, values: Mapping[str, object]) -> RenderableType:
+    """One thing and what there is to know about it, a line each."""
+    out = Table(box=None, show_header=False, pad_edge=False, title_justify="left", title=Text(title, style="bold"))
+    out.add_column(style="dim", no_wrap=True)
+    out.add_column(overflow="fold")
+    for label, value in values.items():
+        out.add_row(Text(label), Text(cell(value)))
+    return out
+
+
+def heading(words: str) -> Text:
+    """The heading of a part."""
+    return Text(words, style="bold cyan")
+
+
+def note(words: str) -> Text:
+    """Something by the way."""
+    return Text(words, style="dim")
+
+
+def done(words: str) -> Text:
+    """That something went well."""
+    return Text(words, style="green")
+
+
+def bad(words: str) -> Text:
+    """That something did not."""
+    return Text(words, style="bold red")
+
+
+def _styled(words: str, column: Column | str) -> Text:
+    negative = isinstance(column, Column) and column.right and words.startswith("-")
+    return Text(words, style="red" if negative else "")
+
+
+# ── printing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def show(shown: Shown, *, as_json: bool) -> None:
+    """Print an answer on standard output."""
+    if as_json:
+        sys.stdout.write(to_json(shown.data) + "\n")
+    else:
+        tell(*shown.parts)
+    sys.stdout.flush()
+
+
+def tell(*parts: RenderableType) -> None:
+    """Print parts for people on standard output."""
+    _print(parts, sys.stdout)
+
+
+def complain(*parts: RenderableType) -> None:
+    """Print parts for people on standard error."""
+    _print(parts, sys.stderr)
+
+
+def complain_json(data: object) -> None:
+    """Print an error for programs on standard error."""
+    sys.stderr.write(to_json(data) + "\n")
+
+
+def _print(parts: Iterable[RenderableType], file: TextIO) -> None:
+    if file.isatty():
+        Console(file=file, highlight=False).print(*parts, sep="\n")
+        return
+    # Rich pads every line to the width of its table; what goes into a pipe has no blanks at its ends.
+    page = StringIO()
+    Console(file=page, width=PIPE_WIDTH, color_system=None, highlight=False).print(*parts, sep="\n")
+    file.writelines(line.rstrip() + "\n" for line in page.getvalue().splitlines())
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool) -> Generator[Advance]:
+    """A bar on standard error while something long goes on; nothing in a pipe or under `--json`."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _done, _of: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, of: int | None) -> None:
+            bar.update(task, completed=done, total=of)
+
+        yield advance
