@@ -150,13 +150,11 @@ class Cut:
 
 
 @st.composite
-def histories(draw: st.DrawFn, *, growing: bool = False, final: bool | None = None) -> tuple[Cut, ...]:
+def histories(draw: st.DrawFn, *, growing: bool = False, final: bool = False, last_day: int = DAYS) -> tuple[Cut, ...]:
     """One to four runs; `growing` usage never falls, neither over days nor as later cut-offs learn more."""
-    ends = sorted(draw(st.sets(st.integers(1, DAYS), min_size=1, max_size=4)))
+    ends = sorted(draw(st.sets(st.integers(1, last_day), min_size=1, max_size=4)))
     if final:
         ends = sorted({*ends, DAYS})[-4:]
-    if final is False:
-        ends = [n for n in ends if n < DAYS] or [1]
     cuts: list[Cut] = []
     seen = [Decimal(0)] * DAYS
     for end in ends:
