@@ -71,10 +71,6 @@ def always(_context: object) -> bool:
     return True
 
 
-def nothing(_context: object) -> None:
-    """The work of a transition that only moves the status."""
-
-
 class Row(msgspec.Struct, Generic[C], frozen=True):
     """One transition of a path: from this status, on this trigger, when the guard holds, to that status.
 

@@ -131,7 +131,7 @@ def evolve(state: RealizationRun | None, record: Recorded[RunEvent]) -> Realizat
                 pre_line_quantity=body.pre_line_quantity,
                 quantity_metered_true=state.quantity_metered_true if not body.metered_quantity else None,
                 meter_position=body.meter_position,
-                totals=exact(body.totals.with_credits)(state.credits_total),
+                totals=_covered(body.totals, state.credit_realizations),
                 detailed_lines=body.detailed_lines,
                 rating_engine=body.rating_engine,
                 intent_version=body.intent_version,
@@ -203,6 +203,10 @@ def _correction(correction: CreditCorrection, at: datetime) -> CreditRealization
 def _with_credit(state: RealizationRun, more: list[CreditRealization]) -> RealizationRun:
     """The run with more realizations; its totals show what they cover."""
     realizations = (*state.credit_realizations, *more)
-    covered = _sum(r.amount for r in realizations)
-    totals = exact(state.totals.with_credits)(covered)
-    return msgspec.structs.replace(state, credit_realizations=realizations, totals=totals)
+    return msgspec.structs.replace(state, credit_realizations=realizations, totals=_covered(state.totals, realizations))
+
+
+@exact
+def _covered(totals: Totals, realizations: Iterable[CreditRealization]) -> Totals:
+    """The totals with what the realizations cover."""
+    return totals.with_credits(sum((r.amount for r in realizations), ZERO))

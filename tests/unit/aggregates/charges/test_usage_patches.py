@@ -544,3 +544,18 @@ def test_a_deletion_frees_the_reference_and_a_revival_needs_it_again() -> None:
     world.delete(other, "2025-12-05")
     world.clear_override(charge, "2025-12-06")
     assert world.charge(charge).status is Status.CREATED
+
+
+def test_a_charge_that_begins_again_keeps_the_feature_it_resolved() -> None:
+    """lifecycles §5.6: written once, also when the status goes back to `created`."""
+    world = World()
+    charge = january(world)
+    world.set_override(charge, usage_terms("2025-12-01", "2025-12-10"), "2025-12-01")
+    world.advance(charge, "2025-12-13")
+    world.clear_override(charge, "2025-12-14")
+    assert world.charge(charge).status is Status.CREATED
+    world.features = {}
+
+    world.advance(charge, "2026-01-01")
+
+    assert world.names() == ["ChargeActivated"]
