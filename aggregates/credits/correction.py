@@ -33,20 +33,24 @@ K = TypeVar("K")
 
 
 @exact
-def correct(pool: CreditPool, request: Correct) -> CreditReturned | None:
+def correct(pool: CreditPool, request: Correct, history: CreditPool | None = None) -> CreditReturned | None:
     """Give an amount of what a charge collected back; without an amount, all that is left.
+
+    `history` is the pool with nothing sealed (`state.unsealed`), for charges whose slices have left the state: what
+    they give back opens a lot of its own, because the lot it came from may have left as well (decision 40).
 
     None when the rounded amount is zero. Raises `InsufficientFunds` when less is left than asked for. Example: slices
     A 4 (expiring on the 10th) and B 6 (on the 15th); correct 5: B +5; correct 5 again: B +1, A +4.
     """
-    slices = [item for item in pool.slices_of(request.charge) if item.remaining and _is_meant(pool, request, item)]
+    known = history if history is not None else pool
+    slices = [item for item in known.slices_of(request.charge) if item.remaining and _is_meant(pool, request, item)]
     left = sum((item.remaining for item in slices), ZERO)
     amount = left if request.amount is None else pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
     taken = take_backwards([(item, item.remaining) for item in slices], amount, request.charge)
 
-    undoing = _Undoing(pool, request)
+    undoing = _Undoing(pool, known, request)
     for item, share in taken:
         for part in _parts_of(item, share):
             undoing.undo(part)
@@ -145,8 +149,10 @@ def _total(recognitions: Iterable[Recognition]) -> Decimal:
 class _Undoing:
     """The postings and parts of one correction, collected part by part."""
 
-    def __init__(self, pool: CreditPool, request: Correct) -> None:
+    def __init__(self, pool: CreditPool, known: CreditPool, request: Correct) -> None:
         self.pool = pool
+        self.known = known
+        self.unsealed = {item.sequence for item in pool.slices_of(request.charge)}
         self.request = request
         self.at = when(request.booked_at, request.accounting_date)
         self.postings = Postings()
@@ -160,9 +166,9 @@ class _Undoing:
         at = self.at.at(
             max(
                 self.at.booked_at,
-                item.booked_at,
-                cover.booked_at if cover else item.booked_at,
-                part.recognition.at if part.recognition else item.booked_at,
+                item.accrued_from,
+                cover.accrued_from if cover else item.accrued_from,
+                part.recognition.at if part.recognition else item.accrued_from,
             )
         )
         lot = self._lot_of(part)
@@ -179,7 +185,7 @@ class _Undoing:
             )
         returned_to: Lot | None = None
         if lot is not None:
-            returned_to = self._where(lot, at.booked_at)
+            returned_to = self._where(lot, at.booked_at, sealed=item.sequence not in self.unsealed)
         if item.lot is None:
             self._undo_advance(part, lot, returned_to, at)
         else:
@@ -191,8 +197,8 @@ class _Undoing:
 
     def _lot_of(self, part: Part) -> Lot | None:
         if part.item.lot is not None:
-            return self.pool.lots[part.item.lot]
-        return self.pool.lots[part.cover.lot] if part.cover else None
+            return self.known.lots[part.item.lot]
+        return self.known.lots[part.cover.lot] if part.cover else None
 
     def _undo_advance(self, part: Part, lot: Lot | None, returned_to: Lot | None, at: When) -> None:
         """Undo attribution and advance; what a purchase had covered is issued again on the purchase's own route."""
@@ -232,12 +238,14 @@ class _Undoing:
             for item, lot, amount in slices.values():
                 post_reopen(self.postings, lot, amount, at, item.charge)
 
-    def _where(self, lot: Lot, at: Instant) -> Lot:
-        """The lot credit goes back to: its own, or under a grace period a new one when its own has expired."""
+    def _where(self, lot: Lot, at: Instant, *, sealed: bool) -> Lot:
+        """The lot credit goes back to: its own; a new one when that has expired and grace is given, or was sealed."""
         request = self.request
-        expired = lot.expires_at is not None and lot.expires_at <= at
-        lives_until = request.restored_credit_grace.after(at, request.zone)
-        if not expired or lives_until <= at:
+        expires_at = lot.expires_at
+        if expires_at is not None and expires_at <= at:
+            lives_until = request.restored_credit_grace.after(at, request.zone)
+            expires_at = lives_until if lives_until > at else expires_at
+        if expires_at == lot.expires_at and not sealed:
             return lot
         restored = self.restored.get((lot.sequence, at))
         if restored is None:
@@ -245,8 +253,8 @@ class _Undoing:
                 sequence=self.pool.next_lot + len(self.restored),
                 source=lot.source,
                 route=lot.route,
-                effective_at=at,
-                expires_at=lives_until,
+                effective_at=max(at, lot.effective_at),
+                expires_at=expires_at,
             )
         return Lot(
             sequence=restored.sequence,

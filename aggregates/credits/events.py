@@ -152,7 +152,7 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A part of a slice, or of an invoice accrual, that became earnings.
 
     `slice` with `backfill` (the covering lot) for credit, `accrual` for invoiced value. `entry`: ordinal of the
-    accrued entry, which parts of one route, source and spend share.
+    accrued entry, which parts of one route, source and spend share. `booked_at`: when it moved.
     """
 
     slice: int | None = None
@@ -160,6 +160,7 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     accrual: int | None = None
     charge: UUID | None = None
     amount: Decimal
+    booked_at: Instant
     entry: int
 
 

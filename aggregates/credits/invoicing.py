@@ -153,7 +153,7 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
     at = when(request.booked_at, request.accounting_date)
     applied: list[AppliedPart] = []
     for accrual, share in parts:
-        booked = at.at(max(at.booked_at, accrual.booked_at, *(r.at for r in accrual.recognitions)))
+        booked = at.at(max(at.booked_at, accrual.accrued_from, *(r.at for r in accrual.recognitions)))
         undone = _unrecognize(postings, accrual, share, booked)
         postings.add(templates.credit_note(accrual.route, share, booked, spend=request.charge))
         applied.append(AppliedPart(accrual=accrual.sequence, amount=share, unrecognized=undone))

@@ -93,11 +93,15 @@ class Recognition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The part of an advance slice that a grant backfilled: its lot, what remains of it, and its attribution."""
+    """The part of an advance slice that a grant backfilled: its lot, what remains of it, and its attribution.
+
+    `accrued_from`: since when all of it that is not earnings lies in accrued; reversing recognition moves it on.
+    """
 
     lot: int
     amount: Decimal
     booked_at: Instant
+    accrued_from: Instant
     entry: EntryRef
     recognitions: tuple[Recognition, ...] = ()
 
@@ -106,6 +110,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One selected (lot, amount) of a collection, as far as it is not given back; advance when it has no lot.
 
     `allocation`: sequence of the first slice of its allocation. `entry`: its fbo entry, or the issue of the advance.
+    `accrued_from`: since when all of it that is not earnings lies in accrued; reversing recognition moves it on.
     """
 
     sequence: int
@@ -115,6 +120,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     lot: int | None = None
     remaining: Decimal
     booked_at: Instant
+    accrued_from: Instant
     features: tuple[str, ...] = ()
     tax: Tax = Tax()
     entry: EntryRef
@@ -168,6 +174,7 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     line: UUID | None = None
     route: Route
     booked_at: Instant
+    accrued_from: Instant
     amount: Decimal
     authorized: Decimal = ZERO
     settled: Decimal = ZERO

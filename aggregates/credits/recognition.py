@@ -69,6 +69,7 @@ def recognize(pool: CreditPool, request: Recognize) -> EarningsRecognized | None
                 accrual=value.accrual.sequence if value.accrual else None,
                 charge=value.spend,
                 amount=value.amount,
+                booked_at=request.booked_at,
                 entry=first + ordinals[value.route, value.source, value.spend],
             )
             for value in chosen
@@ -92,13 +93,13 @@ def _credit(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Elig
     for item in sorted(waiting, key=lambda item: item.sequence):
         parts: list[tuple[Cover | None, int, Decimal]] = []
         if item.lot is not None:
-            if item.booked_at <= at:
+            if item.accrued_from <= at:
                 parts.append((None, item.lot, item.remaining - _total(item.recognitions)))
         else:
             parts += [
                 (cover, cover.lot, cover.amount - _total(cover.recognitions))
                 for cover in item.covers
-                if cover.booked_at <= at
+                if cover.accrued_from <= at
             ]
         for cover, sequence, amount in parts:
             if amount > 0:
@@ -110,7 +111,7 @@ def _credit(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Elig
 
 def _invoiced(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Eligible]:
     for accrual in pool.accruals.values():
-        if accrual.booked_at <= at and charge in (None, accrual.charge) and accrual.unrecognized > 0:
+        if accrual.accrued_from <= at and charge in (None, accrual.charge) and accrual.unrecognized > 0:
             yield Eligible(None, None, accrual, accrual.route, None, accrual.charge, accrual.unrecognized)
 
 
@@ -158,11 +159,12 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
         taken = min(amount, value.part.amount)
         if taken <= 0:
             break
+        booked = at.at(max(at.booked_at, value.at))
         entry = postings.add(
             templates.unrecognize(
                 value.route,
                 taken,
-                at.at(max(at.booked_at, value.at)),
+                booked,
                 source=value.source,
                 spend=value.part.charge,
                 undoing=value.entry,
@@ -176,6 +178,7 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
                 accrual=part.accrual,
                 charge=part.charge,
                 amount=taken,
+                booked_at=booked.booked_at,
                 entry=entry,
             )
         )
@@ -231,6 +234,7 @@ def _part(
         accrual=accrual,
         charge=charge,
         amount=recognition.amount,
+        booked_at=recognition.at,
         entry=recognition.entry.ordinal,
     )
 

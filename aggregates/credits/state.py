@@ -31,7 +31,7 @@ from aggregates.journal.postings import EntryRef
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.period import Instant
 
-__all__ = ["CreditPool", "evolve", "fold"]
+__all__ = ["CreditPool", "evolve", "fold", "unsealed"]
 
 K = TypeVar("K")
 
@@ -55,6 +55,11 @@ def fold(state: CreditPool | None, records: Iterable[Recorded[e.CreditPoolEvent]
             hand = _Hand(CreditPool.empty(record.body.currency))
         hand.apply(record)
     return hand.pool if hand else None
+
+
+def unsealed(records: Iterable[Recorded[e.CreditPoolEvent]]) -> CreditPool | None:
+    """The pool with every slice there ever was: for corrections that name sealed ones (decision 40). Reads all."""
+    return fold(None, (record for record in records if not isinstance(record.body, e.SlicesSealed)))
 
 
 class _Hand:
@@ -184,6 +189,7 @@ class _Hand:
                 lot=body.lot,
                 amount=part.amount,
                 booked_at=part.booked_at,
+                accrued_from=part.booked_at,
                 entry=EntryRef(version, part.entry),
             )
             self.put(_replace(held, covers=(*held.covers, cover)))
@@ -216,6 +222,7 @@ class _Hand:
                     lot=taken.lot,
                     remaining=taken.amount,
                     booked_at=body.booked_at,
+                    accrued_from=body.booked_at,
                     features=body.features if taken.lot is None else (),
                     tax=body.tax,
                     entry=EntryRef(version, taken.entry),
@@ -246,7 +253,7 @@ class _Hand:
 
     def _recognized(self, body: e.EarningsRecognized, version: int) -> None:
         for part in body.parts:
-            recognition = Recognition(part.amount, body.booked_at, EntryRef(version, part.entry))
+            recognition = Recognition(part.amount, part.booked_at, EntryRef(version, part.entry))
             if part.accrual is not None:
                 accrual = self.pool.accruals[part.accrual]
                 self.pool.accruals[part.accrual] = _replace(accrual, recognitions=(*accrual.recognitions, recognition))
@@ -258,9 +265,12 @@ class _Hand:
         for part in body.parts:
             if part.accrual is not None:
                 self._unrecognize_accrual(part.accrual, part.amount)
+                accrual = self.pool.accruals[part.accrual]
+                later = max(accrual.accrued_from, part.booked_at)
+                self.pool.accruals[part.accrual] = _replace(accrual, accrued_from=later)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
-                self.put(_without_recognition(held, part.backfill, part.amount))
+                self.put(_accrued_again(_without_recognition(held, part.backfill, part.amount), part))
 
     def _purchase_authorized(self, body: e.PurchasePaymentAuthorized) -> None:
         known = self.purchase(body.purchase)
@@ -284,6 +294,7 @@ class _Hand:
             line=body.line,
             route=body.route,
             booked_at=body.booked_at,
+            accrued_from=body.booked_at,
             amount=body.amount,
         )
         self.pool.next_accrual = max(self.pool.next_accrual, body.accrual + 1)
@@ -404,6 +415,20 @@ def _without_recognition(item: Slice, backfill: int | None, amount: Decimal) -> 
         item,
         covers=tuple(
             _replace(cover, recognitions=_shorter(cover.recognitions, amount)) if cover.lot == backfill else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def _accrued_again(item: Slice, part: e.RecognizedPart) -> Slice:
+    if part.backfill is None:
+        return _replace(item, accrued_from=max(item.accrued_from, part.booked_at))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, accrued_from=max(cover.accrued_from, part.booked_at))
+            if cover.lot == part.backfill
+            else cover
             for cover in item.covers
         ),
     )

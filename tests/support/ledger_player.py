@@ -1,32 +1,24 @@
-"""Plays the operations and expectations of the ledger vectors against pools, decisions and views."""
+"""Plays the operations of the ledger vectors against pools and decisions; `ledger_expectations` checks the outcome."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
 from aggregates.credits import decisions as d
-from aggregates.credits.breakage import open_plans
 from aggregates.credits.collection import collection_order
 from aggregates.credits.correction import take_backwards
 from aggregates.credits.events import (
     CreditCollected,
-    CreditReturned,
     CreditVoided,
     PurchaseSettlement,
     RecognitionKind,
     SettlementMode,
-    SlicesSealed,
     VoidedPart,
 )
-from aggregates.credits.lineage import lineage
-from aggregates.credits.live import Impact, live
 from aggregates.credits.requests import (
     AccrueUsage,
     CancelGrant,
@@ -43,68 +35,28 @@ from aggregates.credits.requests import (
     Void,
 )
 from aggregates.journal import rules, templates
-from aggregates.journal.chart import Account, Authorization, Route, TaxBehavior, route
+from aggregates.journal.chart import Account, Authorization, TaxBehavior, route
 from aggregates.journal.postings import Entry, Template, Transaction
 from aggregates.journal.templates import When
 from aggregates.rating.allocation import allocate_by_amount
-from aggregates.values.decimals import ZERO, exact, parse_decimal
+from aggregates.values.decimals import ZERO, exact
 from aggregates.values.errors import (
     CreditAllocationsDoNotMatchTotal,
     LedgerError,
-    ValidationFailed,
 )
-from aggregates.values.money import Currency, fiat
+from aggregates.values.money import fiat
 from aggregates.values.period import Instant, instant
 from projections.balances import (
-    ALL_FEATURES,
-    ALL_ROUTES,
-    UNRESTRICTED,
-    AsOf,
-    FeatureFilter,
-    PostingRow,
     PurchaseFacts,
-    RouteFilter,
-    balance,
-    buckets,
-    pending,
-    settled,
 )
-from projections.listing import CreditTransactionType, credit_transactions
-from tests.support.pools import EPOCH, Book, check_invariants, ordered_id
+from tests.support.books import EPOCH, Book, check_invariants, ordered_id
+from tests.support.ledger_expectations import Charge, Expectations, Op, codes_of, currency_of, number, optional
 
-Op = dict[str, Any]
-
-_FILTER = {"auth": "authorization", "priority": "credit_priority"}
-_BREAKAGE = {
-    Template.BREAKAGE_PLAN: "plan",
-    Template.BREAKAGE_RELEASE: "release",
-    Template.BREAKAGE_REOPEN: "reopen",
-}
 _POST_TEMPLATE = Template.COVER
 """Raw transactions need some template; this one has no exception in any rule."""
 
 
-def currency_of(text: str) -> Currency:
-    """`USD`, or `CODE/digits` for a custom currency of that precision."""
-    code, _, digits = text.partition("/")
-    return Currency(code, int(digits), f"custom:{text}") if digits else fiat(code)
-
-
-class Charge:
-    """A charge that exists for the live balance: its current total, and whether it is done."""
-
-    def __init__(self, op: Op, currency: str, at: datetime) -> None:
-        self.name = op["id"]
-        self.currency = op.get("currency", currency)
-        self.amount = parse_decimal(op["amount"])
-        self.mode = SettlementMode(op.get("mode", "credit_then_invoice"))
-        self.feature: str | None = op.get("feature")
-        self.starts_at = instant(op["starts_at"]) if "starts_at" in op else instant(at)
-        self.final = False
-        self.voided: set[int] = set()
-
-
-class Player:
+class Player(Expectations):
     """One customer with an empty ledger, a clock, and what the last operation brought about."""
 
     def __init__(self, currency: str) -> None:
@@ -148,12 +100,6 @@ class Player:
         getattr(self, f"do_{op['op']}")(op)
         for book in self.books.values():
             check_invariants(book)
-
-    def book(self, op: Op | None = None) -> Book:
-        code = (op or {}).get("currency", self.currency)
-        if code not in self.books:
-            self.books[code] = Book(currency_of(code))
-        return self.books[code]
 
     def record(self, book: Book, event: Any) -> Any:
         if event is not None:
@@ -466,253 +412,3 @@ class Player:
 
     def do_wait(self, op: Op) -> None:
         self.book(op)
-
-    # ── expectations: balances ───────────────────────────────────────────────────────────────────────────────
-
-    def rows(self, code: str | None = None) -> list[PostingRow]:
-        return [row for key, book in self.books.items() if code in (None, key) for row in book.rows]
-
-    def filter(self, given: dict[str, Any] | None) -> RouteFilter:
-        if not given:
-            return ALL_ROUTES
-        fields: dict[str, Any] = {}
-        for key, value in given.items():
-            name = _FILTER.get(key, key)
-            if value is None:
-                fields[name] = () if name == "features" else None
-            elif name == "cost_basis":
-                fields[name] = number(value)
-            elif name == "features":
-                fields[name] = tuple(sorted(value))
-            elif name == "authorization":
-                fields[name] = Authorization(value)
-            elif name == "tax_behavior":
-                fields[name] = TaxBehavior(value)
-            elif name == "currency":
-                fields[name] = currency_of(value)
-            else:
-                fields[name] = value
-        return RouteFilter(**fields)
-
-    def as_of(self, given: dict[str, Any], booked: datetime | None = None) -> AsOf:
-        recorded = given.get("recorded_as_of")
-        return AsOf(
-            instant(given["as_of"]) if given.get("as_of") else booked, instant(recorded) if recorded else None
-        )
-
-    def expect_balances(self, wanted: list[dict[str, Any]], place: str) -> None:
-        for item in wanted:
-            found = balance(
-                self.rows(item.get("currency")), Account(item["account"]), self.filter(item.get("filter")), self.as_of(item)
-            )
-            assert found == number(item["amount"]), f"{place} {item}: {found}"
-
-    def expect_buckets(self, wanted: list[dict[str, Any]], place: str) -> None:
-        for item in wanted:
-            keys = item.get("group_by", ["source", "spend"])
-            found = buckets(
-                self.rows(), Account(item["account"]), self._key(keys), self.filter(item.get("filter")), self.as_of(item)
-            )
-            assert found == numbers(item["rows"]), f"{place} {item}: {found}"
-
-    def _key(self, names: list[str]) -> Callable[[PostingRow], str]:
-        def key(row: PostingRow) -> str:
-            return "|".join(self._word(row, name) for name in names)
-
-        return key
-
-    def _word(self, row: PostingRow, name: str) -> str:
-        if name in ("source", "spend"):
-            return self.names[getattr(row, name)]
-        value = getattr(row.route, _FILTER.get(name, name))
-        if name == "features":
-            return ",".join(value) or "-"
-        return "-" if value is None else str(value)
-
-    # ── expectations: the last operation ─────────────────────────────────────────────────────────────────────
-
-    def expect_allocations(self, wanted: list[str], place: str) -> None:
-        assert self.answer["allocations"] == [number(amount) for amount in wanted], place
-
-    def expect_corrections(self, wanted: list[str], place: str) -> None:
-        assert self.answer["corrections"] == [number(amount) for amount in wanted], place
-
-    def expect_recognized(self, wanted: str, place: str) -> None:
-        assert self.answer["recognized"] == number(wanted), place
-
-    def expect_delta(self, wanted: str, place: str) -> None:
-        assert self.answer["delta"] == number(wanted), place
-
-    def expect_shares(self, wanted: dict[str, str], place: str) -> None:
-        assert self.answer["shares"] == numbers(wanted), place
-
-    def expect_request(self, wanted: list[dict[str, str]], place: str) -> None:
-        assert self.answer["request"] == [{**item, "amount": number(item["amount"])} for item in wanted], place
-
-    def expect_selections(self, wanted: list[dict[str, Any]], place: str) -> None:
-        found = self.answer["selections"]
-        assert len(found) == len(wanted), f"{place}: {found}"
-        for (lot, amount), item in zip(found, wanted, strict=True):
-            named = {"amount": amount, "source": self.names[lot.source], "expires_at": lot.expires_at}
-            for key, value in item.items():
-                have = named[key] if key in named else getattr(lot.route, _FILTER.get(key, key))
-                assert self._plain(have) == self._plain(value), f"{place} {item}: {key} is {have}"
-
-    @staticmethod
-    def _plain(value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                return number(value)
-            except ValueError:
-                return value
-        return tuple(value) if isinstance(value, list) else value
-
-    def group(self) -> tuple[Transaction, ...]:
-        return self.last.transactions if self.last is not None else ()
-
-    def expect_templates(self, wanted: list[str], place: str) -> None:
-        found = sorted(transaction.template.value for transaction in self.group())
-        assert found == sorted(wanted), f"{place}: {found}"
-
-    def expect_booked_at(self, wanted: dict[str, str], place: str) -> None:
-        for template, at in wanted.items():
-            found = {t.booked_at for t in self.group() if t.template.value == template}
-            assert found == {instant(at)}, f"{place} {template}: {found}"
-
-    def expect_entries(self, wanted: list[list[str]], place: str) -> None:
-        found = sorted((entry.account.value, entry.amount) for t in self.group() for entry in t.entries)
-        assert found == sorted((account, number(amount)) for account, amount in wanted), f"{place}: {found}"
-
-    # ── expectations: breakage and lineage ───────────────────────────────────────────────────────────────────
-
-    def expect_breakage(self, wanted: list[dict[str, str]], place: str) -> None:
-        expires = {row.source: row.booked_at for row in self.rows() if row.template is Template.BREAKAGE_PLAN}
-        found: dict[tuple[str, datetime], Decimal] = defaultdict(lambda: ZERO)
-        for row in self.rows():
-            if row.template in _BREAKAGE and row.account is Account.BREAKAGE:
-                found[_BREAKAGE[row.template], expires[row.source]] += abs(row.amount)
-        named = {(item["kind"], instant(item["expires_at"])): number(item["amount"]) for item in wanted}
-        assert dict(found) == named, f"{place}: {dict(found)}"
-
-    def expect_open_plans(self, wanted: list[dict[str, Any]], place: str) -> None:
-        lots = sorted((lot for book in self.books.values() for lot in book.pool.lots.values()), key=collection_order)
-        found = [
-            {"source": self.names[lot.source], "open": amount, "expires_at": lot.expires_at}
-            for lot, amount in open_plans(lots, instant(self.now))
-        ]
-        assert len(found) == len(wanted), f"{place}: {found}"
-        for have, item in zip(found, wanted, strict=True):
-            for key, value in item.items():
-                named = number(value) if key == "open" else instant(value) if key == "expires_at" else value
-                assert have[key] == named, f"{place}: {have} is not {item}"
-
-    def expect_lineage(self, wanted: dict[str, str], place: str) -> None:
-        found: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        for book in self.books.values():
-            for segment in lineage(book.pool):
-                found[f"{self.names[segment.charge]}|{segment.state.value}"] += segment.amount
-        assert dict(found) == numbers(wanted), f"{place}: {dict(found)}"
-
-    # ── expectations: the customer's view ────────────────────────────────────────────────────────────────────
-
-    def expect_customer_balance(self, wanted: list[dict[str, Any]], place: str) -> None:
-        for item in wanted:
-            try:
-                features = feature_filter(item.get("feature_filter", "all"))
-            except LedgerError as error:
-                assert item.get("error") in codes_of(error), f"{place} {item}: {error!r}"
-                continue
-            assert "error" not in item, f"{place} {item}: nothing was refused"
-            book = self.book(item)
-            as_of = self.as_of(item, self.now)
-            balance_now = settled(book.rows, book.currency, features, as_of)
-            if "settled" in item:
-                assert balance_now == number(item["settled"]), f"{place} {item}: {balance_now}"
-            if "live" in item and item.get("as_of"):
-                # A live balance exists now only; for a past time the answer is absent, which stands for 0 here.
-                assert number(item["live"]) == 0, f"{place} {item}"
-            elif "live" in item:
-                found = live(book.pool, balance_now, self._impacts(item, features), instant(self.now))
-                assert found == number(item["live"]), f"{place} {item}: live {found}"
-            if "pending" in item:
-                code = item.get("currency", self.currency)
-                facts = [fact for name, fact in self.purchases.items() if self.purchase_currency[name] == code]
-                waiting = pending(facts, as_of.booked or self.now, features)
-                assert waiting == number(item["pending"]), f"{place} {item}: pending {waiting}"
-
-    def _impacts(self, item: dict[str, Any], features: FeatureFilter) -> list[Impact]:
-        found: list[Impact] = []
-        for charge in self.charges.values():
-            counts = charge.currency == item.get("currency", self.currency) and charge.starts_at <= self.now
-            if counts and not charge.final and features.shows_charge(charge.feature):
-                slices = self.book({"currency": charge.currency}).pool.slices_of(ordered_id(charge.name))
-                realized = sum((s.remaining for s in slices if s.sequence not in charge.voided), ZERO)
-                amount = max(charge.amount - realized, ZERO)
-                found.append(Impact(ordered_id(charge.name), amount, charge.mode, charge.feature))
-        return found
-
-    def expect_listings(self, wanted: list[dict[str, Any]], place: str) -> None:
-        for item in wanted:
-            try:
-                features = feature_filter(item.get("feature_filter", "all"))
-            except LedgerError as error:
-                assert item.get("error") in codes_of(error), f"{place} {item}: {error!r}"
-                continue
-            assert "error" not in item, f"{place} {item}: nothing was refused"
-            book = self.book(item)
-            kind = CreditTransactionType(item["type"]) if item.get("type") else None
-            listed = credit_transactions(
-                book.rows, book.currency, as_of=self.as_of(item, self.now), features=features, type=kind
-            )
-            if "totals" in item:
-                totals: dict[str, Decimal] = defaultdict(lambda: ZERO)
-                for row in listed:
-                    totals[row.type.value] += row.amount
-                assert dict(totals) == numbers(item["totals"]), f"{place} {item}: {dict(totals)}"
-            if "rows" in item:
-                found = [
-                    (r.type.value, r.booked_at, r.amount, r.balance_before, r.balance_after) for r in listed
-                ]
-                assert len(found) == len(item["rows"]), f"{place} {item}: {found}"
-                for have, row in zip(found, item["rows"], strict=True):
-                    named = (
-                        row.get("type", have[0]),
-                        instant(row["booked_at"]) if "booked_at" in row else have[1],
-                        number(row["amount"]),
-                        number(row.get("before", str(have[3]))),
-                        number(row.get("after", str(have[4]))),
-                    )
-                    assert have == named, f"{place} {row}: {have}"
-
-
-def number(value: str) -> Decimal:
-    """A decimal of the vectors, which are all text."""
-    return parse_decimal(value)
-
-
-def numbers(values: dict[str, str]) -> dict[str, Decimal]:
-    """The amounts of a mapping."""
-    return {key: number(value) for key, value in values.items()}
-
-
-def optional(op: dict[str, Any], key: str) -> Decimal | None:
-    """An amount that may be absent or null."""
-    return None if op.get(key) is None else number(op[key])
-
-
-def feature_filter(given: str | list[str]) -> FeatureFilter:
-    """`all`, `unrestricted`, or a list of one feature."""
-    if given == "all":
-        return ALL_FEATURES
-    return UNRESTRICTED if given == "unrestricted" else FeatureFilter.of(given)
-
-
-def codes_of(error: LedgerError) -> set[str]:
-    """What an expected error may name: the code, its family, or the code of a finding."""
-    found = {error.code, *((error.family,) if error.family else ())}
-    if isinstance(error, ValidationFailed):
-        found |= set(error.codes)
-    return found
-
-
-__all__ = ["CreditReturned", "Player", "Route", "SlicesSealed", "msgspec"]
