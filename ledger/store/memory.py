@@ -29,6 +29,7 @@ from ledger.store.store import (
 )
 from ledger.store.tail import Hints, tail
 
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NONE: list[LogRecord] = []
 
 
@@ -43,7 +44,6 @@ class MemoryStore(POPOApplicationRecorder):
         self._hints = Hints()
         self._log: list[LogRecord] = []
         self._streams: dict[UUID, list[LogRecord]] = {}
-        self._log_time = datetime.min.replace(tzinfo=UTC)
         self._receipts: dict[tuple[str, str, UUID], tuple[Receipt, Saved]] = {}
         self._charges: dict[UUID, ChargeIndexRow] = {}
         self._reserved: dict[tuple[str, str, str, str], UUID] = {}
@@ -90,7 +90,7 @@ class MemoryStore(POPOApplicationRecorder):
         return True
 
     def _write(self, save: Save, now: datetime | None) -> Saved:
-        self._log_time = log_time = max(now or datetime.now(UTC), self._log_time)
+        log_time = max(now or datetime.now(UTC), self._log[-1].log_time if self._log else _BEGINNING)
         first = len(self._log) + 1
         last = len(self._log) + len(save.records)
         for position, (stream, version, name, data, digest) in enumerate(save.records, first):
@@ -173,7 +173,8 @@ class MemoryStore(POPOApplicationRecorder):
     def receipts(self) -> Iterator[Receipt]:
         self._probe("receipts")
         with self._lock:
-            return iter([receipt for receipt, _ in self._receipts.values()])
+            stored = sorted(self._receipts.items(), key=lambda item: (item[1][1].last, item[0]))
+        return iter([receipt for _, (receipt, _) in stored])
 
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         self._probe("charges_of")
@@ -295,5 +296,5 @@ def _is_due(row: ChargeIndexRow, moment: datetime) -> bool:
     return row.advance_after is not None and row.advance_after <= moment
 
 
-def _by_birth(row: ChargeIndexRow) -> int:
-    return row.ordinal
+def _by_birth(row: ChargeIndexRow) -> tuple[int, UUID]:
+    return row.ordinal, row.charge

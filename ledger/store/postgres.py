@@ -257,9 +257,9 @@ class PostgresStore(PostgresApplicationRecorder):
         self._probe("charges_of")
         query, values = f"{_CHARGES} WHERE namespace = %b AND customer = %b", (namespace, customer)
         if due is None:
-            rows = self.database.query(f"{query} ORDER BY ordinal", values)
+            rows = self.database.query(f"{query} ORDER BY ordinal, charge", values)
         else:
-            rows = self.database.query(f"{query} AND advance_after <= %b ORDER BY ordinal", (*values, due))
+            rows = self.database.query(f"{query} AND advance_after <= %b ORDER BY ordinal, charge", (*values, due))
         return list(map(ChargeIndexRow._make, rows))
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
@@ -268,7 +268,7 @@ class PostgresStore(PostgresApplicationRecorder):
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")
-        return map(ChargeIndexRow._make, self.database.rows(f"{_CHARGES} ORDER BY ordinal"))
+        return map(ChargeIndexRow._make, self.database.rows(f"{_CHARGES} ORDER BY ordinal, charge"))
 
     def reservation(self, namespace: str, customer: str, kind: str, key: str) -> UUID | None:
         self._probe("reservation")

@@ -207,9 +207,9 @@ class SQLiteStore(SQLiteApplicationRecorder):
         where, values = " WHERE namespace = ? AND customer = ?", [namespace, customer]
         with self.file.reading() as connection:
             if due is None:
-                rows = connection.execute(f"{_CHARGES}{where} ORDER BY ordinal", values)
+                rows = connection.execute(f"{_CHARGES}{where} ORDER BY ordinal, charge", values)
             else:
-                where += " AND advance_after <= ? ORDER BY ordinal"
+                where += " AND advance_after <= ? ORDER BY ordinal, charge"
                 rows = connection.execute(f"{_CHARGES}{where}", [*values, _micros(due)])
             return [_charge(row) for row in rows]
 
@@ -221,7 +221,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")
-        return map(_charge, self._all(f"{_CHARGES} ORDER BY ordinal"))
+        return map(_charge, self._all(f"{_CHARGES} ORDER BY ordinal, charge"))
 
     def reservation(self, namespace: str, customer: str, kind: str, key: str) -> UUID | None:
         self._probe("reservation")

@@ -9,6 +9,7 @@ Other parts of the product keep tables of their own in the same file through `re
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Generator, Iterator
@@ -28,6 +29,7 @@ IDLE_READERS = 16
 _NOT_A_DATABASE = sqlite3.SQLITE_NOTADB
 _DAMAGED = sqlite3.SQLITE_CORRUPT
 _READ_ONLY = sqlite3.SQLITE_READONLY
+_WRITE_PROTECTED = ("store_is_read_only", "cannot be written; check the rights of file and folder")
 
 
 class SQLiteFile(SQLiteDatastore):
@@ -122,13 +124,11 @@ class SQLiteFile(SQLiteDatastore):
             raise self._refused("store_is_a_directory", "is a directory; name a file in it, like ledger.db")
         if not self.path.parent.is_dir():
             raise self._refused("store_folder_missing", "cannot be created: its folder does not exist")
+        if not all(os.access(place, os.W_OK) for place in (self.path, self.path.parent) if place.exists()):
+            raise self._refused(*_WRITE_PROTECTED)
         try:
             self._prepare()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF == _READ_ONLY:
-                raise self._refused(
-                    "store_is_read_only", "cannot be written; check the rights of file and folder"
-                ) from error
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
                 raise self._refused("store_cannot_be_opened", f"cannot be opened: {error}") from error
             raise self.error(error) from error
@@ -142,10 +142,12 @@ class SQLiteFile(SQLiteDatastore):
     def _prepare(self) -> None:
         connection = self.connect()
         try:
-            self._recognise(connection)  # before anything of the file is changed
+            known = self._recognise(connection)  # before anything of the file is changed
             _use_write_ahead_log(connection)
+            if known:
+                return
             connection.execute("BEGIN IMMEDIATE")
-            if not self._recognise(connection):
+            if not self._recognise(connection):  # another process may have been quicker
                 for statement in _statements():
                     connection.execute(statement)
                 meta = [("product", "ledger"), ("schema", str(SCHEMA_VERSION))]
@@ -190,6 +192,8 @@ class SQLiteFile(SQLiteDatastore):
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {_DAMAGED, _NOT_A_DATABASE}:
             return HistoryBroken(str(self.path), "an intact database", str(error))
+        if code == _READ_ONLY:
+            return self._refused(*_WRITE_PROTECTED)
         return Unavailable(str(self.path), str(error))
 
 
