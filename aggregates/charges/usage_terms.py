@@ -20,7 +20,6 @@ from aggregates.charges.requests import NewUsageCharge, UsageTerms
 from aggregates.rating.prices import Discounts, FlatPrice
 from aggregates.rating.validation import validate_terms
 from aggregates.values.errors import Findings
-from aggregates.values.money import Currency
 
 
 def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) -> Proposed | None:
@@ -42,7 +41,7 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
         findings.add("cost_basis", "required", "a custom currency settled by invoice needs a cost basis")
     elif request.cost_basis is not None and not (by_invoice and request.currency.is_custom):
         findings.add("cost_basis", "not_allowed", "a cost basis is for custom currencies that are settled by invoice")
-    base = usage_layer(request.terms, request.currency, facts, findings)
+    base = usage_layer(request.terms, facts, findings)
     if base is None or findings.items:
         return None
     identity = Identity(
@@ -58,7 +57,7 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
     return Proposed(customer=request.customer, charge_type=ChargeType.USAGE_BASED, identity=identity, base=base)
 
 
-def usage_layer(terms: UsageTerms, currency: Currency, facts: Facts, findings: Findings) -> UsageLayer | None:
+def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings) -> UsageLayer | None:
     """The layer that the terms make, of a base or of an override; None with everything that is wrong noted."""
     required(terms.name, "name", findings)
     periods = _periods(terms, findings)

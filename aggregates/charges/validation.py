@@ -29,7 +29,6 @@ from aggregates.values.errors import (
     Unsupported,
     ValidationFailed,
 )
-from aggregates.values.money import Currency
 
 _OWN_CLASS: dict[str, type[ValidationFailed]] = {
     error.code: error
@@ -59,10 +58,10 @@ def validated(requests: Sequence[NewCharge], facts: Facts) -> tuple[Proposed, ..
     return complete
 
 
-def validated_override(terms: UsageTerms, currency: Currency, facts: Facts) -> UsageLayer:
+def validated_override(terms: UsageTerms, facts: Facts) -> UsageLayer:
     """The override layer that the terms make. Raises `ValidationFailed` with everything that is wrong."""
     findings = Findings()
-    layer = usage_layer(terms, currency, facts, findings)
+    layer = usage_layer(terms, facts, findings)
     raise_findings(findings)
     assert layer is not None
     return layer

@@ -101,7 +101,7 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
     patches.require_fresh(charge, patch.intent_version)
-    override = validated_override(patch.terms, charge.currency, turn.facts)
+    override = validated_override(patch.terms, turn.facts)
     PATCHES.require(charge.status, Trigger.SET_OVERRIDE, charge.id)
 
     period = override.service_period
