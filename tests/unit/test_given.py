@@ -68,7 +68,7 @@ def test_a_refusal_is_expected_by_class_and_evidence() -> None:
     for expect in (
         lambda: outcome.then_refused(ChargeNotFound),
         lambda: outcome.then_refused(FeatureNotFound, key="api-requests"),
-        lambda: outcome.then_nothing(),
+        outcome.then_nothing,
         lambda: given(CREATED).when(resolve).then_refused(FeatureNotFound),
     ):
         with pytest.raises(AssertionError):
