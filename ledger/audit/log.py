@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from aggregates.event import AnyRecorded, aggregate_of
-from ledger.audit.check import Check, Evidence, Head, Seen
+from ledger.audit.check import BROKEN, Check, Evidence, Head, Seen, broken
 from ledger.audit.report import Seal
+from ledger.store import mapper
 from ledger.store.names import stored_names
+from ledger.store.store import LogRecord
 from ledger.store.upcasts import UPCASTS
 
 
@@ -77,11 +79,20 @@ class Events(Check):
             if row.name not in stored_names() and row.name not in UPCASTS:
                 self.find(seen.place, "unknown name", expected="a registered stored name", found=row.name)
             elif record is None:
-                self.find(seen.place, "event cannot be read", expected=f"a {row.name}", found="other bytes")
+                self.find(seen.place, "event cannot be read", expected=f"a {row.name}", found=unreadable(row))
             elif record.stream != row.stream:
                 self.find(seen.place, "event of another stream", expected=row.stream, found=record.stream)
             elif record.version != row.version:
                 self.find(seen.place, "event of another version", expected=row.version, found=record.version)
+
+
+def unreadable(row: LogRecord) -> str:
+    """Why an event cannot be read."""
+    try:
+        mapper.decode(row.name, row.data)
+    except BROKEN as error:
+        return broken(error)
+    return "an event"
 
 
 class Chains(Check):
