@@ -187,6 +187,7 @@ class DryRun(Ledger):
             actor=ledger.actor,
             probe=ledger.probe,
         )
+        self.usage.checks_only = True
 
     @property
     def events(self) -> list[AnyRecorded]:

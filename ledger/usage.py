@@ -31,6 +31,8 @@ class Usage:
     def __init__(self, context: Context, store: UsageStore) -> None:
         self._context = context
         self._store = store
+        self.checks_only = False
+        """In a dry run what comes in is checked in full, and nothing of it is stored; reports then say 0 stored."""
 
     def record(self, events: Iterable[UsageEvent], *, stored_at: object = None) -> IngestReport:
         """Store usage events (`ledger.UsageEvent`). Known ones are counted, not stored again (decision 17).
@@ -45,8 +47,10 @@ class Usage:
         findings.items += rules.check_all(batch, self._meters({event.meter for event in batch}))
         for key in sorted({event.customer for event in batch}):
             if not self._customer_exists(key):
-                validation.missing(findings, "customer", CustomerNotFound, key)
-        validation.fail(findings)
+                findings.add("customer", CustomerNotFound.code, str(CustomerNotFound(key)))
+        findings.raise_if_any()
+        if self.checks_only:
+            return IngestReport()
         moment = timestamp(stored_at) if isinstance(stored_at, str) else stored_at
         return self._store.ingest(self._context.namespace, batch, stored_at=moment)  # type: ignore[arg-type]
 
@@ -66,12 +70,12 @@ class Usage:
         Importing the same file again changes nothing. Raises `ValidationFailed` with every bad row by its line.
         """
         file = csv_file(path, self._mapping(mapping), self._meter, self._customer_exists, delimiter=delimiter)
-        return import_usage(self._store, self._context.namespace, file, progress=progress)
+        return import_usage(self._store, self._context.namespace, file, progress=progress, checks_only=self.checks_only)
 
     def import_jsonl(self, path: str | Path, *, progress: Progress | None = None, **mapping: Any) -> ImportReport:
         """Import a file with one JSON object a line; otherwise as `import_csv`."""
         file = jsonl_file(path, self._mapping(mapping), self._meter, self._customer_exists)
-        return import_usage(self._store, self._context.namespace, file, progress=progress)
+        return import_usage(self._store, self._context.namespace, file, progress=progress, checks_only=self.checks_only)
 
     def quantity(self, customer: str, meter: str, from_: object, to: object, *, stored_at_lt: object = None) -> Metered:
         """A meter's exact quantity over event time `[from_, to)`, stored before `stored_at_lt`, or all stored so far.

@@ -37,7 +37,11 @@ def timestamp(value: datetime | str) -> datetime:
         given = value.strip()
         if re.fullmatch(r"\d{4}-\d\d-\d\d", given):
             given += "T00:00:00Z"
-        value = datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59", given.replace(" ", "T", 1)))
+        try:
+            value = datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59", given.replace(" ", "T", 1)))
+        except ValueError:
+            msg = f"{given!r} is not a time, like 2026-01-31T12:00:00Z"
+            raise ValueError(msg) from None
     if value.tzinfo is None:
         msg = f"{value.isoformat()} has no time zone; write it with one, like {value.isoformat()}Z"
         raise ValueError(msg)

@@ -31,7 +31,7 @@ class Way(NamedTuple):
 WAYS: dict[type[LedgerError], Way] = {
     errors.LedgerError:          Way(3, "`ledger --help` lists what can be done"),
     errors.InvalidCommand:       Way(2, "correct the command and send it again; nothing was written"),
-    errors.CommandRefused:       Way(3, "look at what it is about with `ledger charge show`; nothing was written"),
+    errors.CommandRefused:       Way(3, "nothing was written; what stands in the way is said above"),
     errors.UnsupportedOperation: Way(3, "`ledger charge show` tells the status; advance the charge or wait"),
     errors.PostingRefused:       Way(3, "nothing was booked; `ledger entries` shows what is"),
     errors.AdvanceRefused:       Way(3, "it moves by itself when the reason is gone; advance it again"),
@@ -43,7 +43,7 @@ WAYS: dict[type[LedgerError], Way] = {
     errors.UsageConflict:        Way(5, "`ledger usage conflicts` lists both; the first one counts"),
     errors.NotFound:             Way(4, "check the name, --db and --namespace"),
     errors.CustomerNotFound:     Way(4, "`ledger customer list` has them all; `ledger customer create` makes one"),
-    errors.ChargeNotFound:       Way(4, "`ledger charge list CUSTOMER` has their ids"),
+    errors.ChargeNotFound:       Way(4, "`ledger charge list` and `ledger credit list` have their ids"),
     errors.RunNotFound:          Way(4, "`ledger runs CUSTOMER` has their ids"),
     errors.FeatureNotFound:      Way(4, "`ledger feature define` makes one"),
     errors.MeterNotFound:        Way(4, "`ledger meter define` makes one; a feature needs one to be charged by usage"),

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from io import TextIOWrapper
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 import typer.main
@@ -59,11 +60,28 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    app.callback()(_options)
     for alone in ALONE:
         app.registered_commands.extend(alone.registered_commands)
     for name, (group, words) in GROUPS.items():
         app.add_typer(group, name=name, help=words, no_args_is_help=True)
     return app
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        render.tell(f"ledger {metadata.version('ledger-core')}")
+        raise typer.Exit
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_say_version)
+    ] = False,
+) -> None:
+    """Options of the program itself; the callback of each does what it is for."""
 
 
 def run(arguments: Sequence[str]) -> int:

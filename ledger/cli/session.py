@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, NamedTuple, ParamSpec
 
 import typer
+from rich.console import RenderableType
 
 from ledger.cli import parse, render
 from ledger.cli.render import Advance, Shown
@@ -77,8 +78,8 @@ _ALWAYS = (
     ),
     _option("json", bool, False, "--json", help="Print JSON, with decimals as text."),
 )
+_TRYING = (_option("dry_run", bool, False, "--dry-run", help="Show what would be written, and write nothing."),)
 _WRITING = (
-    _option("dry_run", bool, False, "--dry-run", help="Show what would be written, and write nothing."),
     _option(
         "command_id",
         str | None,
@@ -92,14 +93,14 @@ _WRITING = (
 
 
 def command(
-    app: typer.Typer, name: str, *, writes: bool = False, creates: bool = False
+    app: typer.Typer, name: str, *, writes: bool = False, tries: bool = False, creates: bool = False
 ) -> Callable[[Callable[Concatenate[Session, P], Shown]], Callable[Concatenate[Session, P], Shown]]:
     """Register a command.
 
-    `writes`: it can be tried with --dry-run and repeated with --command-id. `creates`: it makes the database where
-    there is none; every other command wants one that is there.
+    `writes`: it appends events, and can be tried with --dry-run and repeated with --command-id. `tries`: it can be
+    tried. `creates`: it makes the database where there is none; every other command wants one that is there.
     """
-    shared = _ALWAYS + (_WRITING if writes else ())
+    shared = _ALWAYS + (_TRYING if writes or tries else ()) + (_WRITING if writes else ())
 
     def register(function: Callable[Concatenate[Session, P], Shown]) -> Callable[Concatenate[Session, P], Shown]:
         def run(**given: Any) -> int:
@@ -138,15 +139,10 @@ def _carry_out(function: Callable[..., Shown], opened: Session, given: dict[str,
         shown = function(Session(trial, opened.options), **given)
         events = [_event(record) for record in trial.events]
     columns = ("event", "stream", "version", "at")
-    return Shown(
-        {"dry_run": True, "answer": shown.data, "events": events},
-        (
-            *shown.parts,
-            render.heading("Dry run: nothing was written. It would have been:"),
-            render.table(columns, [[event[column] for column in columns] for event in events], empty="no event at all"),
-        ),
-        shown.exit_code,
-    )
+    rows = [[event[column] for column in columns] for event in events]
+    told: list[RenderableType] = ["", render.heading("Dry run: nothing was written.")]
+    told += ["These events would have been:", render.table(columns, rows, empty="")] if rows else []
+    return Shown({"dry_run": True, "answer": shown.data, "events": events}, (*shown.parts, *told), shown.exit_code)
 
 
 def _event(record: Any) -> dict[str, object]:

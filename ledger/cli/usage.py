@@ -20,7 +20,7 @@ From = Annotated[str | None, typer.Option("--from", metavar="TIME", help="From t
 To = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Up to this event time, exclusive.")]
 
 
-@command(app, "record")
+@command(app, "record", tries=True)
 def record(
     session: Session,
     customer: Customer,
@@ -54,7 +54,7 @@ def record(
     return Shown(*_ingested(session.ledger.usage.record([event])))
 
 
-@command(app, "import")
+@command(app, "import", tries=True)
 def import_(
     session: Session,
     file: Annotated[Path, typer.Argument(help="A .csv with a header, or a .jsonl with an object a line.")],

@@ -61,6 +61,7 @@ def entries(
     after: Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on after a page: its `next`.")] = None,
 ) -> Shown:
     """List a customer's postings, newest first; those dated later than now too."""
+    session.ledger.customers.get(customer)
     page = session.ledger.views.entries(
         customer,
         currency,

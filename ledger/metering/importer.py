@@ -105,9 +105,16 @@ class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def import_usage(
-    store: UsageStore, namespace: str, file: UsageFile, *, progress: Progress | None = None
+    store: UsageStore,
+    namespace: str,
+    file: UsageFile,
+    *,
+    progress: Progress | None = None,
+    checks_only: bool = False,
 ) -> ImportReport:
     """Check a file and store its usage. `progress` is told (rows stored, rows in all) after each chunk.
+
+    With `checks_only` the report tells what is in the file, and nothing is stored.
 
     Raises `ValidationFailed` with everything that is wrong; nothing is written then, unless the file changes while
     it is imported (`file_changed`): the unchanged beginning is stored then, and importing again counts nothing twice.
@@ -115,7 +122,7 @@ def import_usage(
     survey = file.survey()
     report = IngestReport()
     done = 0
-    for rows, events in file.blocks(survey):
+    for rows, events in () if checks_only else file.blocks(survey):
         report += store.ingest(namespace, events, chunk=max(1, len(events)))
         done += rows
         if progress:

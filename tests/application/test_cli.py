@@ -227,6 +227,26 @@ def test_everything_wrong_with_a_command_is_told_at_once(acme: Run) -> None:
     }
 
 
+def test_an_empty_answer_is_not_given_for_somebody_unknown(acme: Run) -> None:
+    for command in (("balance",), ("entries",), ("runs",), ("charge", "list"), ("credit", "list"), ("advance",)):
+        assert acme(*command, "nobody", "--json", code=4).error["code"] == "customer_not_found"
+
+
+def test_a_trial_of_making_a_ledger_makes_none(run: Run, tmp_path: Path) -> None:
+    run("init", "--dry-run", code=4)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_namespace_is_an_error_and_stays_unknown(acme: Run) -> None:
+    for _ in range(2):
+        assert acme("settings", "--namespace", "defualt", "--json", code=4).error["code"] == "ledger_not_found"
+
+
+def test_the_version_can_be_asked_for(run: Run) -> None:
+    assert run("--version").out.startswith("ledger 0.")
+
+
 def test_an_unknown_kind_of_database_is_refused(run: Run) -> None:
     assert run("init", "--db", "mongodb://here", "--json", code=2).error["findings"][0]["code"] == "store_url"
 
@@ -379,6 +399,24 @@ def test_a_file_of_events_is_imported_as_it_is_and_conflicts_are_listed(acme: Ru
     assert "ledger usage conflicts" in ended.out
     (conflict,) = acme("usage", "conflicts", "--json").data
     assert conflict["event"]["value"] == "4"
+
+
+def test_usage_can_be_tried_without_storing_any(acme: Run, tmp_path: Path) -> None:
+    (tmp_path / "usage.csv").write_text("time,used\n2026-01-05T10:00:00Z,1\n")
+    window = ("--from", "2026-01-01", "--to", "2026-02-01")
+
+    tried = acme("usage", "import", "usage.csv", "--customer", "acme", "--meter", "tokens=used", "--dry-run", "--json")
+    acme("usage", "record", "acme", "tokens", "3", "--time", "2026-01-05", "--dry-run")
+    acme("usage", "record", "acme", "tokens", "3.5", "--time", "2026-01-05", "--dry-run", code=2)
+
+    assert (tried.data["answer"]["events"], tried.data["answer"]["ingest"]["stored"]) == (1, 0)
+    assert acme("usage", "quantity", "acme", "tokens", *window, "--json").data["quantity"] == "0"
+
+
+def test_everything_wrong_with_an_event_is_told_in_sentences(acme: Run) -> None:
+    findings = acme("usage", "record", "nobody", "nothing", "3", "--json", code=2).error["findings"]
+
+    assert [f["message"] for f in findings] == ["no meter 'nothing'", "no customer 'nobody'"]
 
 
 def test_a_file_with_bad_rows_is_refused_whole_by_line(acme: Run, tmp_path: Path) -> None:
