@@ -20,6 +20,7 @@ from aggregates.rating import (
     rate_totals,
     snapshot_instants,
 )
+from aggregates.rating.epochs import is_sign_coherent
 from aggregates.rating.naming import with_period_suffix, without_period_suffix
 from aggregates.rating.prior_runs import check_window, current_period, derived_periods, ending_before, with_lines
 from aggregates.rating.subtract import AS_CORRECTION, CARRIED_OVER, subtract
@@ -314,6 +315,28 @@ def test_two_results_under_one_name_are_refused() -> None:
     with pytest.raises(ValidationFailed, match="duplicate child unique reference id: unit-price-usage"):
         subtract(twice, [], CARRIED_OVER)
     assert len(subtract(twice, [], CARRIED_OVER, unique=False)) == 2
+
+
+@pytest.mark.parametrize(
+    ("quantity", "amount", "discount", "fits"),
+    [
+        ("3", "30", "10", True),
+        ("3", "30", "-10", False),
+        ("3", "30", "40", False),
+        ("-3", "-30", "-10", True),
+        ("-3", "30", "0", False),
+        ("0", "0", "10", False),
+        ("0", "-10", "0", False),
+        ("0", "10", "0", False),
+    ],
+)
+def test_a_line_fits_on_a_document_when_everything_points_one_way(
+    quantity: str, amount: str, discount: str, fits: bool
+) -> None:
+    gross, less = Decimal(amount), Decimal(discount)
+    line = a_line(quantity=Decimal(quantity), totals=Totals(amount=gross, discounts_total=less, total=gross - less))
+
+    assert is_sign_coherent(line) == fits
 
 
 def test_ten_and_ten_point_zero_zero_are_one_price() -> None:
