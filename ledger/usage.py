@@ -11,7 +11,6 @@ from aggregates import customers
 from aggregates.catalogue import Meter
 from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
 from aggregates.values.period import instant, timestamp
-from ledger import validation
 from ledger.context import Context
 from ledger.metering import usage as rules
 from ledger.metering.importer import ImportReport, UsageMapping, csv_file, import_usage, jsonl_file
