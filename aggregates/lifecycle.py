@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import msgspec
 
 from aggregates.values.errors import UnsupportedOperation
 
+S = TypeVar("S", bound=StrEnum)
+T = TypeVar("T", bound=StrEnum)
 C = TypeVar("C")
 
 
@@ -71,7 +73,7 @@ def always(_context: object) -> bool:
     return True
 
 
-class Row(msgspec.Struct, Generic[C], frozen=True):
+class Transition(msgspec.Struct, Generic[S, T, C], frozen=True):
     """One transition of a path: from this status, on this trigger, when the guard holds, to that status.
 
     `then` does the work and emits every event of the row, the status event included; `rule` is the row of the
@@ -79,31 +81,34 @@ class Row(msgspec.Struct, Generic[C], frozen=True):
     """
 
     rule: str
-    status: Status
-    on: Trigger
-    to: Status
+    status: S
+    on: T
+    to: S
     when: Callable[[C], bool]
-    then: Callable[[C, Row[C]], None]
+    then: Callable[[C, Any], None]
 
 
-class Path(Generic[C]):
+R = TypeVar("R", bound=Transition[Any, Any, Any])
+
+
+class Lifecycle(Generic[S, T, C, R]):
     """The rows of a lifecycle, looked up by status and trigger."""
 
-    def __init__(self, name: str, rows: Sequence[Row[C]]) -> None:
+    def __init__(self, name: str, rows: Sequence[R]) -> None:
         self.name = name
         self.rows = tuple(rows)
-        self._by_key: dict[tuple[Status, Trigger], list[Row[C]]] = {}
+        self._by_key: dict[tuple[S, T], list[R]] = {}
         for row in rows:
             self._by_key.setdefault((row.status, row.on), []).append(row)
 
-    def permitted(self, status: Status, trigger: Trigger, context: C) -> Row[C] | None:
+    def permitted(self, status: S, trigger: T, context: C) -> R | None:
         """The row that may be walked now, or None. Guards may raise: an unanswerable guard is not a "no"."""
         for row in self._by_key.get((status, trigger), ()):
             if row.when(context):
                 return row
         return None
 
-    def fire(self, status: Status, trigger: Trigger, context: C, charge_id: object) -> Row[C]:
+    def fire(self, status: S, trigger: T, context: C, charge_id: object) -> R:
         """Walk one row. Raises `UnsupportedOperation` naming trigger, status and charge when there is none."""
         row = self.permitted(status, trigger, context)
         if row is None:
@@ -111,16 +116,27 @@ class Path(Generic[C]):
         row.then(context, row)
         return row
 
-    def walk(self, status: Callable[[], Status], context: C) -> Iterator[Row[C]]:
+    def walk(self, status: Callable[[], S], context: C) -> Iterator[R]:
         """Fire `next` until no row holds: "advance until stable" (lifecycles §4.2). Bounded by the table."""
+        forward = cast("T", Trigger.NEXT)  # the same word in every lifecycle
         for _ in range(len(self.rows) + 1):
-            row = self.permitted(status(), Trigger.NEXT, context)
+            row = self.permitted(status(), forward, context)
             if row is None:
                 return
             row.then(context, row)
             yield row
         msg = f"{self.name}: a path longer than its table"
         raise AssertionError(msg)
+
+
+class Row(Transition[Status, Trigger, C], frozen=True):
+    """A row of a charge's path."""
+
+    then: Callable[[C, Row[C]], None]
+
+
+class Path(Lifecycle[Status, Trigger, C, Row[C]]):
+    """The path of a charge."""
 
 
 class Cell(StrEnum):
@@ -133,7 +149,7 @@ class Cell(StrEnum):
     DOES_NOT_ARISE = "·"
 
 
-class PatchPolicy:
+class Permissions(Generic[S, T]):
     """Status down the side, operation across the top, one letter a cell; written as text, so that it is a table.
 
     `leads_to` says where an operation may take a charge; an operation that is not in it keeps the status.
@@ -142,26 +158,30 @@ class PatchPolicy:
     def __init__(
         self,
         name: str,
-        operations: Sequence[Trigger],
-        table: Mapping[Status, str],
-        leads_to: Mapping[Trigger, Sequence[Status]],
+        operations: Sequence[T],
+        table: Mapping[S, str],
+        leads_to: Mapping[T, Sequence[S]],
     ) -> None:
         self.name = name
         self.operations = tuple(operations)
         self.statuses = tuple(table)
         self.leads_to = {operation: tuple(leads_to.get(operation, ())) for operation in operations}
-        self._cells: dict[tuple[Status, Trigger], Cell] = {}
+        self._cells: dict[tuple[S, T], Cell] = {}
         for status, letters in table.items():
             for operation, letter in zip(operations, letters.split(), strict=True):
                 self._cells[status, operation] = Cell(letter)
 
-    def cell(self, status: Status, operation: Trigger) -> Cell:
+    def cell(self, status: S, operation: T) -> Cell:
         """What the status says to the operation."""
         return self._cells[status, operation]
 
-    def require(self, status: Status, operation: Trigger, charge_id: object) -> Cell:
+    def require(self, status: S, operation: T, charge_id: object) -> Cell:
         """The cell, unless it refuses. Raises `UnsupportedOperation`."""
         cell = self._cells.get((status, operation), Cell.REFUSE)
         if cell in (Cell.REFUSE, Cell.DOES_NOT_ARISE):
             raise UnsupportedOperation(operation.value, status.value, charge_id)
         return cell
+
+
+PatchPolicy: TypeAlias = Permissions[Status, Trigger]
+"""What each status of a charge says to the operations on it."""

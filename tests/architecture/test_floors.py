@@ -54,10 +54,10 @@ FLOORS = (
 AGGREGATES_IN_ORDER = (
     (r"aggregates\.credits",),
     (r"aggregates\.runs",),
+    (r"aggregates\.invoices",),  # knows charges and runs by their ids alone; charges answer what it tells them
     (r"aggregates\.charges(?!\.(decisions|flat_fee|usage_based|credit_purchase))",),
     (r"aggregates\.charges\.flat_fee", r"aggregates\.charges\.usage_based", r"aggregates\.charges\.credit_purchase"),
     (r"aggregates\.charges\.decisions",),  # the one place that names all types
-    (r"aggregates\.invoices",),
     (r"aggregates\.customers",),
     (r"aggregates\.catalogue",),
     (r"aggregates\.namespaces",),
