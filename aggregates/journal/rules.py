@@ -11,7 +11,6 @@ which way value flows between them and which dimensions must agree is one table,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -157,11 +156,13 @@ def _check_within(account: Account, entries: Sequence[Entry], *, reducing: bool)
 
 
 def _check_flow(pair: Pair, left: Sequence[Entry], right: Sequence[Entry]) -> None:
+    """From left to right or entirely back. Since each currency sums to zero, what is left to refuse is zero entries."""
     if _mixed(left) or _mixed(right):
         return
-    if (left[0].amount < 0) == (right[0].amount < 0):
-        raise refusals.InvalidFlowDirection(detail=f"{pair.left} and {pair.right} move in one direction")
-    # Both signs being pure, value goes from left to right, or entirely back.
+    forward = all(entry.amount < 0 for entry in left) and all(entry.amount > 0 for entry in right)
+    back = all(entry.amount > 0 for entry in left) and all(entry.amount < 0 for entry in right)
+    if not forward and not back:
+        raise refusals.InvalidFlowDirection(detail=f"value goes from {pair.left} to {pair.right}, or entirely back")
 
 
 def _check_authorized(receivable: Sequence[Entry]) -> None:
@@ -178,5 +179,4 @@ def _check_agreement(
 
 
 def _mixed(entries: Sequence[Entry]) -> bool:
-    below: Callable[[Decimal], bool] = Decimal(0).__gt__
-    return len({below(entry.amount) for entry in entries}) > 1
+    return any(entry.amount < 0 for entry in entries) and any(entry.amount > 0 for entry in entries)
