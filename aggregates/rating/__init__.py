@@ -10,7 +10,8 @@ What application code calls::
 
     RunToRate(engine, price, currency, service_period, period, quantity, run_id=None, prior_runs=(), snapshots=(),
               discounts=NO_DISCOUNTS, unit_config=None, unit_config_enabled=True, stored_at_lt=None, late=False,
-              line_name="feature", arithmetic=REFERENCE)
+              line_name="feature", arithmetic=REFERENCE, events=())
+    Snapshot(to, quantity, events=())
     PriorRun(run_id, period, lines, stored_at_lt=None, voided=False)
     RatedRun(engine, engine_version, period, lines, totals, snapshots, prior_run_ids)
 

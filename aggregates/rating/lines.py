@@ -167,9 +167,9 @@ def finish(d: Draft, line_name: str, currency: Currency) -> DetailedLine:
 def without_credits(line: DetailedLine) -> DetailedLine:
     """The line as if no credit had been applied, its total from the identity; engines compare these (run rating R8)."""
     t = line.totals
-    if not line.credits_applied and not t.credits_total:
-        return line
     total = t.amount + t.charges_total - t.discounts_total
+    if not line.credits_applied and not t.credits_total and t.total == total:
+        return line
     return msgspec.structs.replace(
         line, credits_applied=(), totals=msgspec.structs.replace(t, credits_total=ZERO, total=total)
     )

@@ -106,7 +106,7 @@ class TieredPrice(UsagePrice, frozen=True, kw_only=True, tag="tiered", gc=False)
 
     converts_units: ClassVar[bool] = True
 
-    mode: str
+    mode: str = ""
     tiers: tuple[Tier, ...] = ()
 
     def sorted_tiers(self) -> list[Tier]:

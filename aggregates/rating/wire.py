@@ -6,7 +6,6 @@ are read by `read_price`, which names what it cannot read instead of failing on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast, get_args
 
@@ -89,6 +88,11 @@ def read_line(content: bytes) -> LineToRate:
         wire = _DECODER.decode(content)
     except msgspec.ValidationError:
         wire = _read_leniently(msgspec.json.decode(content))
+    except msgspec.DecodeError as e:
+        refuse("invalid_rating_request", str(e))
+    place = LINE_MODES.get(wire.line_mode)
+    if place is None:
+        refuse("line_mode_unsupported", f"{wire.line_mode!r} is not one of {', '.join(LINE_MODES)}", "line_mode")
     usage, options = wire.usage or _NO_USAGE, wire.options or _NO_OPTIONS
     return LineToRate(
         currency=wire.currency,
@@ -99,7 +103,7 @@ def read_line(content: bytes) -> LineToRate:
         previously_billed=wire.previous_billed_amount,
         discounts=wire.discounts,
         unit_config=wire.unit_config,
-        place=LINE_MODES[wire.line_mode],
+        place=place,
         full_period=FULL_PERIOD,
         credits=wire.credits_applied,
         ignore_minimum_commitment=options.ignore_minimum_commitment,
@@ -108,9 +112,11 @@ def read_line(content: bytes) -> LineToRate:
     )
 
 
-def _read_leniently(raw: dict[str, Any]) -> WireLineToRate:
+def _read_leniently(raw: object) -> WireLineToRate:
     """The same with nulls left out and a price that says what is wrong with it."""
-    given = without_nulls(raw)
+    if not isinstance(raw, dict):
+        refuse("invalid_rating_request", "a line to rate is a JSON object")
+    given: dict[str, Any] = without_nulls(raw)
     price = read_price(given.pop("price", {}))
     try:
         return msgspec.structs.replace(
@@ -120,12 +126,12 @@ def _read_leniently(raw: dict[str, Any]) -> WireLineToRate:
         refuse("invalid_rating_request", str(e))
 
 
-def read_price(raw: Mapping[str, Any]) -> AnyPrice:
+def read_price(raw: object) -> AnyPrice:
     """A price from its JSON form. Commitments on a flat price are left out: it has none (rating §1).
 
     Raises `ValidationFailed`: `price_type_unsupported`, or `price_unreadable` with the field it cannot read.
     """
-    given = without_nulls(dict(raw))
+    given: dict[str, Any] = without_nulls(raw) if isinstance(raw, dict) else {}
     if given.get("type") == "flat":
         given = {key: value for key, value in given.items() if key not in {"minimum_amount", "maximum_amount"}}
     try:

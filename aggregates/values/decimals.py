@@ -20,8 +20,9 @@ R = TypeVar("R")
 ZERO = Decimal(0)
 ONE = Decimal(1)
 
-# 24 digits before the point, at most 40 behind it, and products of two such numbers stay exact.
-DIGITS = 160
+# 24 digits before the point, at most 40 behind it, and products of three such numbers stay exact
+# (a quantity by its conversion factor by its price).
+DIGITS = 256
 EXACT = Context(prec=DIGITS, rounding=ROUND_HALF_UP, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _ROUNDING = Context(prec=DIGITS, rounding=ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
 

@@ -24,10 +24,12 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     total: Decimal = ZERO
 
     @property
+    @exact
     def reconciles(self) -> bool:
         """Whether the total is what its parts say."""
         return self.total == self.amount + self.charges_total - self.discounts_total - self.credits_total
 
+    @exact
     def with_credits(self, credits_total: Decimal) -> Totals:
         """The same totals with that much covered by credit."""
         return msgspec.structs.replace(

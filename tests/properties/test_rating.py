@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from aggregates.rating import (
     Discounts,
     LineToRate,
+    PercentageDiscount,
     Place,
     RatingArithmetic,
     TieredPrice,
@@ -201,6 +202,48 @@ def test_no_exponent_and_no_negative_zero_goes_out(price: UsagePrice, off: Disco
     numbers = [word for word in text.replace(",", " ").replace('"', " ").split() if word[-1].isdigit()]
     assert not [number for number in numbers if "E" in number.removeprefix("rateCardDiscount")]
     assert '"-0' not in text
+
+
+extremes = st.sampled_from(
+    [Decimal(text) for text in ("0", "0." + "0" * 39 + "1", "9" * 24, "9" * 24 + "." + "9" * 40, "0." + "3" * 40, "7")]
+)
+
+
+@given(
+    quantity=extremes,
+    amount=extremes,
+    factor=extremes.filter(bool),
+    operation=st.sampled_from(["multiply", "divide"]),
+    rounding=st.sampled_from(["none", "ceiling", "half_up"]),
+    percentage=st.sampled_from([Decimal("33." + "3" * 38), Decimal(100)]),
+    maximum=st.none() | extremes,
+    precision=st.integers(0, 12),
+    arithmetic=arithmetics,
+)
+def test_the_largest_and_the_finest_numbers_are_rated_exactly(  # noqa: PLR0917 - one parameter per thing drawn
+    quantity: Decimal,
+    amount: Decimal,
+    factor: Decimal,
+    operation: str,
+    rounding: str,
+    percentage: Decimal,
+    maximum: Decimal | None,
+    precision: int,
+    arithmetic: RatingArithmetic,
+) -> None:
+    """Everything that a price or a quantity may be stays inside the exact context, which refuses to round."""
+    found = rate(
+        LineToRate(
+            currency=Currency("CREDITS", precision, "c-1"),
+            price=UnitPrice(amount=amount, maximum_amount=maximum),
+            quantity=quantity,
+            unit_config=UnitConfig(operation=operation, conversion_factor=factor, rounding=rounding),
+            discounts=Discounts(percentage=PercentageDiscount(percentage=percentage, correlation_id="p")),
+        ),
+        arithmetic,
+    )
+
+    assert found.totals.reconciles
 
 
 def test_the_callers_decimal_context_does_not_matter() -> None:
