@@ -93,13 +93,14 @@ class ChargeIndex(Check):
         for row in self.evidence.store.charge_index():
             self.looked_at()
             if self._expected.pop(row.charge, None) != row:
-                self._look_again(row.charge)
-        for charge in self._expected:
+                self._look_again(row)
+        for row in self._expected.values():
             self.looked_at()
-            self._look_again(charge)
+            self._look_again(row)
 
-    def _look_again(self, charge: UUID) -> None:
+    def _look_again(self, row: ChargeIndexRow) -> None:
         """Events and row as they are now: the charge may have moved on while the history was read."""
+        charge = row.charge
         expected = found = None
         for _ in range(ATTEMPTS):
             rows = self.evidence.store.read_stream(charge)
@@ -107,7 +108,8 @@ class ChargeIndex(Check):
             if rows and state is None:
                 return  # it cannot be read, which other checks report
             expected = index_row(state, rows[0].position) if state is not None else None
-            found = next((row for row in self.evidence.store.charge_index() if row.charge == charge), None)
+            of_customer = self.evidence.store.charges_of(row.namespace, row.customer)
+            found = next((each for each in of_customer if each.charge == charge), None)
             if expected == found:
                 return
             if len(self.evidence.store.read_stream(charge)) == len(rows):

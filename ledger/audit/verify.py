@@ -73,18 +73,20 @@ class _Verification:
         )
 
     def _log(self) -> None:
-        """Show every save to the checks that look at saves."""
+        """Show every save to the checks that look at saves, up to where the log ended when the audit began."""
         evidence = self._evidence
         checks = self._having("save")
-        head = evidence.began_at
-        while rows := evidence.store.read_log(evidence.position, PAGE):
+        while evidence.position < evidence.began_at:
+            rows = evidence.store.read_log(evidence.position, PAGE)
+            if not rows:
+                break
             saves = [[Seen(row, self._decode(row)) for row in save] for _, save in groupby(rows, key=_last)]
             for check in checks:
                 for save in saves:
                     check.save(save)
             # A position that was tampered with must not make the reading stand still.
             evidence.position = max(rows[-1].position, evidence.position + 1)
-            self._progress("log", evidence.position, max(head, evidence.position))
+            self._progress("log", evidence.position, max(evidence.began_at, evidence.position))
 
     def _pools(self) -> None:
         checks = self._having("pool")
