@@ -8,7 +8,7 @@ import typer
 from rich.console import RenderableType
 
 from ledger.cli import render
-from ledger.cli.render import Shown
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
@@ -24,7 +24,7 @@ def advance(
     """Advance what is due of a customer. What cannot move is listed with the reason, and the rest moves."""
     answer = session.ledger.charges.advance(customer, charge, command_id=session.command_id)
     moved = render.table(
-        ("charge", "name", "status", "next"),
+        ("charge", Column("name", words=True), "status", "next"),
         [(c.id, c.intent.effective.name, c.status, c.advance_after) for c in answer.moved],
         empty="Nothing was due.",
     )
@@ -33,7 +33,7 @@ def advance(
         rows = [(f.charge, f.code, f.message) for f in answer.failed]
         parts += [
             render.bad("These could not move:"),
-            render.table(("charge", "code", "why"), rows, empty=""),
+            render.table(("charge", "code", Column("why", words=True)), rows, empty=""),
         ]
     return Shown(answer, tuple(parts))
 
@@ -49,8 +49,8 @@ def run_once(session: Session) -> Shown:
     parts: list[RenderableType] = [render.facts("Worker", values)]
     if report.failed:
         rows: list[tuple[object, ...]] = [(f.customer, f.code, f.message) for f in report.failed]
-        parts.append(render.table(("customer", "code", "why"), rows, empty=""))
+        parts.append(render.table(("customer", "code", Column("why", words=True)), rows, empty=""))
     if report.stuck:
         rows = [(f.charge, f.code, f.message) for f in report.stuck]
-        parts.append(render.table(("charge", "code", "why"), rows, empty=""))
+        parts.append(render.table(("charge", "code", Column("why", words=True)), rows, empty=""))
     return Shown(report, tuple(parts), exit_code=3 if report.failed else 0)

@@ -28,7 +28,7 @@ def history(
     if len(given) != 1:
         raise typer.BadParameter("name one of --charge, --run or --customer")
     lines = list(session.ledger.audit.history(**given))
-    columns = (Column("position", right=True), "at", "what happened")
+    columns = (Column("position", right=True), "at", Column("what happened", words=True))
     rows = [(line.position, line.at, line.sentence) for line in lines]
     return Shown(lines, (render.table(columns, rows, empty="Nothing happened."),))
 
@@ -49,7 +49,7 @@ def verify(
         report = session.ledger.audit.verify(
             chains_only=chains_only, seal=_seal(seal), progress=lambda at: progress(at.done, at.total)
         )
-    columns = ("check", "makes sure", Column("looked at", right=True), Column("found", right=True))
+    columns = ("check", Column("makes sure", words=True), Column("looked at", right=True), Column("found", right=True))
     rows = [(check.name, check.about, check.looked_at, check.found) for check in report.checked]
     parts: list[RenderableType] = [render.table(columns, rows, empty="Nothing was checked."), ""]
     parts += [render.bad(str(finding)) for finding in report.findings]

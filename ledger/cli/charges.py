@@ -119,17 +119,23 @@ def list_(
         )
         if charge.charge_type != PURCHASE
     ]
-    columns = ("id", "customer", "name", "status", "from", "to", Column("amount", right=True), "currency", "stuck")
+    columns = (
+        "charge",
+        "customer",
+        Column("name", words=True),
+        "status",
+        "period",
+        Column("amount", right=True),
+        "stuck",
+    )
     rows = [
         (
             c.charge,
             c.customer,
             c.name,
             c.status,
-            c.service_period.from_,
-            c.service_period.to,
-            render.amount(c.totals.amount, c.currency),
-            c.currency,
+            render.period(c.service_period.from_, c.service_period.to),
+            render.money(c.totals.amount, c.currency),
             c.failure["code"] if c.failure else None,
         )
         for c in found
@@ -240,7 +246,7 @@ def show_charge(charge: Any) -> Shown:
     }
     if charge.charge_type == PURCHASE:
         values |= {
-            "amount": f"{render.amount(layer.credit_amount, identity.currency)} {identity.currency.code}",
+            "amount": render.money(layer.credit_amount, identity.currency),
             "priority": layer.priority,
             "effective": layer.effective_at or layer.service_period.from_,
             "expires": layer.expires_at or "never",
@@ -249,7 +255,7 @@ def show_charge(charge: Any) -> Shown:
     else:
         values |= {
             "feature": identity.feature.name if identity.feature else None,
-            "period": f"{render.moment(layer.service_period.from_)} to {render.moment(layer.service_period.to)}",
+            "period": render.period(layer.service_period.from_, layer.service_period.to),
             "price": _price_words(render.plain_data(layer.price)),
             "currency": identity.currency,
             "settlement": identity.settlement_mode,
@@ -264,14 +270,22 @@ def show_charge(charge: Any) -> Shown:
 
 def show_purchases(found: Sequence[Any], *, empty: str) -> Shown:
     """Several grants and sales."""
-    columns = ("id", "name", "status", Column("credit", right=True), "currency", "no.", "from", "expires", "pays for")
+    columns = (
+        "grant or sale",
+        Column("name", words=True),
+        "status",
+        Column("credit", right=True),
+        Column("used as no.", right=True),
+        "from",
+        "expires",
+        "pays for",
+    )
     rows = [
         (
             c.id,
             c.intent.effective.name,
             c.status,
-            render.amount(c.intent.effective.credit_amount, c.currency),
-            c.currency,
+            render.money(c.intent.effective.credit_amount, c.currency),
             c.intent.effective.priority,
             c.intent.effective.effective_at or c.intent.effective.service_period.from_,
             c.intent.effective.expires_at or "never",

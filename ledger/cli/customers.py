@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.cli import render
-from ledger.cli.render import Shown
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
@@ -55,7 +55,7 @@ def show(session: Session, customer: Key) -> Shown:
 def list_(session: Session) -> Shown:
     """List all customers."""
     found = list(render.all_pages(lambda after: session.ledger.views.customers(after=after)))
-    columns = ("customer", "name", "collection interval", "zone", "created")
+    columns = ("customer", Column("name", words=True), "collection interval", "zone", "created")
     rows = [(c.customer, c.name, c.collection_interval, c.zone, c.created_at) for c in found]
     return Shown(found, (render.table(columns, rows, empty="No customers yet; `ledger customer create` makes one."),))
 

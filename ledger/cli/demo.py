@@ -117,7 +117,7 @@ def _opening(chapter: story.Opening) -> list[RenderableType]:
         render.heading("1 January 2026 · three customers with prepaid credit"),
         render.table(columns, rows, empty=""),
         "",
-        render.table(("customer", "is charged for, in USD"), list(sold.items()), empty=""),
+        render.table(("customer", Column("is charged for, in USD", words=True)), list(sold.items()), empty=""),
     ]
 
 
@@ -187,7 +187,7 @@ def _told(chapter: story.Told) -> list[RenderableType]:
     rows = [(at.strftime("%d %b %H:%M"), sentence) for at, sentence in chapter.lines]
     return [
         render.heading(f"The history of {chapter.customer}'s charge, in words"),
-        render.table(("at (UTC)", "what happened"), rows, empty=""),
+        render.table(("at (UTC)", Column("what happened", words=True)), rows, empty=""),
     ]
 
 

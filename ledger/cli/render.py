@@ -18,7 +18,9 @@ from typing import Any, NamedTuple, Protocol, TextIO, TypeVar, cast
 
 import msgspec
 from rich import box
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +33,9 @@ T_co = TypeVar("T_co", covariant=True)
 
 PIPE_WIDTH = 4000
 """Columns of a pipe: wide enough that no cell is ever folded there."""
+
+WORDS_WIDTH = 24
+"""Columns that words get at least; with fewer, a table is laid out as one row below the other."""
 
 Advance = Callable[[int, int | None], None]
 """How far a long piece of work is: done, and of how many if that is known."""
@@ -45,10 +50,15 @@ class Shown(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table; numbers stand to the right, so that their points are below one another."""
+    """A column of a table.
+
+    `right`: numbers stand to the right, so that their points are below one another. `words`: what may be folded where
+    the window is narrow; ids, times and numbers never are.
+    """
 
     head: str
     right: bool = False
+    words: bool = False
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -59,6 +69,16 @@ def amount(value: Decimal, currency: Currency) -> str:
     if currency.holds(value):
         return f"{currency.rounded(value):f}"
     return plain_decimal(value)
+
+
+def money(value: Decimal, currency: Currency) -> str:
+    """An amount and the code of its currency: "20.00 USD"."""
+    return f"{amount(value, currency)} {currency.code}"
+
+
+def period(from_: datetime, to: datetime) -> str:
+    """A half-open period, from and to."""
+    return f"{_in_table(from_)} – {_in_table(to)}"
 
 
 def moment(value: datetime) -> str:
@@ -78,7 +98,7 @@ def cell(value: object) -> str:
         case datetime():
             return moment(value)
         case Money():
-            return f"{amount(value.amount, value.currency)} {value.currency.code}"
+            return money(value.amount, value.currency)
         case Currency():
             return value.code
         case Enum():
@@ -166,13 +186,50 @@ def all_pages(page: Callable[[str | None], Page[T]]) -> Iterator[T]:
 
 def table(columns: Sequence[Column | str], rows: Iterable[Sequence[object]], *, empty: str) -> RenderableType:
     """A table, or a sentence where there is nothing in it."""
-    out = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        head, right = column if isinstance(column, Column) else (column, False)
-        out.add_column(Text(head), justify="right" if right else "left", overflow="fold", no_wrap=right)
-    for row in rows:
-        out.add_row(*(_styled(cell(value), column) for value, column in zip(row, columns, strict=True)))
-    return out if out.row_count else Text(empty, style="dim")
+    whole = [column if isinstance(column, Column) else Column(column) for column in columns]
+    texts = [[_in_table(value) for value in row] for row in rows]
+    return Rows(whole, texts) if texts else Text(empty, style="dim")
+
+
+class Rows:
+    """Rows of text below their heads; in a window too narrow for that, one below the other."""
+
+    def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        grid = self._grid()
+        needed = Measurement.get(console, options.update(max_width=PIPE_WIDTH), grid).minimum
+        yield grid if needed <= options.max_width else self._cards()
+
+    def _grid(self) -> Table:
+        out = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+        for number, (head, right, words) in enumerate(self._columns):
+            longest = max(cell_len(text) for text in (head, *(row[number] for row in self._rows)))
+            out.add_column(
+                Text(head),
+                justify="right" if right else "left",
+                overflow="fold",
+                no_wrap=not words,
+                min_width=min(longest, WORDS_WIDTH) if words else longest,
+            )
+        for row in self._rows:
+            out.add_row(*(_styled(value, column) for value, column in zip(row, self._columns, strict=True)))
+        return out
+
+    def _cards(self) -> Table:
+        """The first column as a title, the others below it, name and value."""
+        out = Table(box=None, show_header=False, pad_edge=False)
+        out.add_column(style="dim", no_wrap=True)
+        out.add_column(overflow="fold")
+        for row in self._rows:
+            for column, value in zip(self._columns, row, strict=True):
+                style = "bold" if column is self._columns[0] else ""
+                out.add_row(Text(column.head), Text(value, style=style) if style else _styled(value, column))
+            if row is not self._rows[-1]:
+                out.add_row("", "")
+        return out
 
 
 def facts(title: str, values: Mapping[str, object]) -> RenderableType:
@@ -205,9 +262,18 @@ def bad(words: str) -> Text:
     return Text(words, style="bold red")
 
 
-def _styled(words: str, column: Column | str) -> Text:
-    negative = isinstance(column, Column) and column.right and words.startswith("-")
-    return Text(words, style="red" if negative else "")
+def _in_table(value: object) -> str:
+    """As `cell`, with times as short as they can be: midnight is a date, a whole minute has no seconds."""
+    if not isinstance(value, datetime):
+        return cell(value)
+    whole = value.astimezone(UTC)
+    if (whole.second, whole.microsecond) != (0, 0):
+        return moment(value)
+    return whole.strftime("%Y-%m-%d" if (whole.hour, whole.minute) == (0, 0) else "%Y-%m-%dT%H:%MZ")
+
+
+def _styled(words: str, column: Column) -> Text:
+    return Text(words, style="red" if column.right and words.startswith("-") else "")
 
 
 # ── printing ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -71,7 +71,7 @@ def entries(
         limit=limit,
         after=after,
     )
-    columns = ("booked", "account", Column("amount", right=True), "currency", "why", "recorded")
+    columns = ("booked", "account", Column("amount", right=True), "currency", Column("why", words=True), "recorded")
     parts: list[RenderableType] = [
         render.table(columns, [_posting(posting) for posting in page.items], empty="No postings.")
     ]
@@ -96,13 +96,11 @@ def runs(
     columns = (
         "run",
         "feature",
-        "from",
-        "to",
+        "period",
         Column("quantity", right=True),
         Column("amount", right=True),
         Column("credit", right=True),
         Column("to pay", right=True),
-        "currency",
         "state",
     )
     return Shown(found, (render.table(columns, [_run_row(each) for each in found], empty="No runs yet."),))
@@ -112,23 +110,27 @@ def runs(
 def run(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]) -> Shown:
     """Show a realization run in full: its lines, and what credit paid for it."""
     found = session.ledger.views.run(run)
-    money = found.currency
+    currency = found.currency
     lines = [
-        (line.pricer_reference_id, line.quantity, line.per_unit_amount, render.amount(line.totals.amount, money))
+        (line.pricer_reference_id, line.quantity, line.per_unit_amount, render.amount(line.totals.amount, currency))
         for line in found.lines
     ]
     paid = [
-        (part.source or "given back", render.amount(part.amount, money), part.ledger_group)
+        (
+            part.source or "given back",
+            render.amount(part.amount, currency),
+            f"{part.ledger_group.pool} no. {part.ledger_group.version}",
+        )
         for part in found.realizations
     ]
     figures = {
         "charge": found.charge,
-        "period": f"{render.moment(found.service_period.from_)} to {render.moment(found.service_period.to)}",
+        "period": render.period(found.service_period.from_, found.service_period.to),
         "collection ends": found.stored_at_lt,
         "quantity": found.metered_quantity,
-        "amount": f"{render.amount(found.totals.amount, money)} {money.code}",
-        "credit": f"{render.amount(found.credits, money)} {money.code}",
-        "to pay": f"{render.amount(found.totals.total, money)} {money.code}",
+        "amount": render.money(found.totals.amount, currency),
+        "credit": render.money(found.credits, currency),
+        "to pay": render.money(found.totals.total, currency),
         "state": _state(found),
     }
     right = [Column(head, right=True) for head in ("quantity", "per unit", "amount")]
@@ -189,13 +191,11 @@ def _run_row(run: RunView) -> tuple[Any, ...]:
     return (
         run.run,
         run.feature,
-        run.service_period.from_,
-        run.service_period.to,
+        render.period(run.service_period.from_, run.service_period.to),
         run.metered_quantity,
-        render.amount(run.totals.amount, run.currency),
-        render.amount(run.credits, run.currency),
-        render.amount(run.totals.total, run.currency),
-        run.currency,
+        render.money(run.totals.amount, run.currency),
+        render.money(run.credits, run.currency),
+        render.money(run.totals.total, run.currency),
         _state(run),
     )
 

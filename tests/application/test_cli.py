@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import typer.main
+from rich.console import Console
 
 from aggregates.values import errors
 from aggregates.values.errors import LedgerError
+from aggregates.values.period import timestamp
 from ledger.cli import exits, main, parse, render, session
 from ledger.cli.render import Column, Shown
 
@@ -306,7 +308,7 @@ def test_amounts_are_text_in_json_and_stand_to_the_right_for_people(acme: Run) -
     (large, small) = (line for line in acme("credit", "list", "acme").out.splitlines() if " USD" in line)
 
     assert [grant["intent"]["base"]["credit_amount"] for grant in listed] == ["100.00", "5.50"]
-    assert large.index("100.00") + len("100.00") == small.index("5.50") + len("5.50")
+    assert large.index("100.00 USD") + len("100.00") == small.index("5.50 USD") + len("5.50")
 
 
 def test_a_dry_run_tells_the_events_and_writes_none(acme: Run, tmp_path: Path) -> None:
@@ -509,6 +511,41 @@ def test_a_pipe_gets_plain_lines_that_are_neither_cut_nor_padded(capsys: pytest.
     lines = capsys.readouterr().out.splitlines()
     assert any(long in line for line in lines)
     assert not any(line != line.rstrip() or "\x1b" in line for line in lines)
+
+
+def test_a_narrow_window_gets_one_row_below_the_other_and_no_id_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    identity = "01a1f8a1-aa4d-7000-a5f8-25d538fa4a79"
+    table = render.table(("run", Column("amount", right=True)), [(identity, "1.00"), (identity, "-2.00")], empty="")
+
+    Console(width=43, file=sys.stdout).print(table)
+    narrow = capsys.readouterr().out
+    Console(width=80, file=sys.stdout).print(table)
+    wide = capsys.readouterr().out
+
+    assert [line.split() for line in narrow.splitlines() if line.strip()] == [
+        ["run", identity],
+        ["amount", "1.00"],
+        ["run", identity],
+        ["amount", "-2.00"],
+    ]
+    assert [line.split() for line in wide.splitlines()][-1] == [identity, "-2.00"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        ("2026-01-01T00:00:00Z", "2026-01-01"),
+        ("2026-01-01T06:00:00+02:00", "2026-01-01T04:00Z"),
+        ("2026-01-01T06:00:01Z", "2026-01-01T06:00:01Z"),
+        ("2026-01-01T00:00:00.000001Z", "2026-01-01T00:00:00.000001Z"),
+    ],
+)
+def test_times_in_tables_are_as_short_as_they_can_be(
+    moment: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    render.tell(render.table(("at",), [(timestamp(moment),)], empty=""))
+
+    assert capsys.readouterr().out.splitlines()[-1] == shown
 
 
 def test_nothing_is_a_dash_and_an_empty_table_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
