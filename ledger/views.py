@@ -31,7 +31,9 @@ from ledger.store.follow import Follower
 from projections.addresses import Address
 from projections.charges import CHARGES, ChargeRow
 from projections.current_runs import CURRENT_RUNS
+from projections.customers import CUSTOMERS, CustomerRow
 from projections.ledger_entries import LEDGER_ENTRIES, LedgerEntry
+from projections.plain import read_json
 from projections.prior_runs import PRIOR_RUNS
 from projections.runs import RunRow
 from projections.stores.tables import Reader, Status, Where
@@ -84,6 +86,17 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     voided: bool
     voided_at: datetime | None
     void_reason: str | None
+    created_at: datetime
+
+
+class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer and its billing profile; what is absent of that is the namespace's. `created_at` is UTC."""
+
+    customer: str
+    name: str
+    collection_interval: str | None
+    zone: str | None
+    usage_credit_cut: str | None
     created_at: datetime
 
 
@@ -269,6 +282,19 @@ class Views:
         with self._follower.reading((LEDGER_ENTRIES.name,), at_least=at_least, stale=stale) as reader:
             rows = reader.select(LEDGER_ENTRIES, where, order=_NEWEST, descending=True, limit=checked_limit(limit) + 1)
         return page_of(rows, limit, _posting, lambda row: (row.booked_at.isoformat(), row.position, row.ordinal))
+
+    # ── customers ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def customers(
+        self, *, after: str | None = None, limit: int = 100, at_least: int | None = None, stale: bool = False
+    ) -> Page[CustomerView]:
+        """The customers of the namespace, by key. Raises `ValidationFailed`."""
+        where = [Where("namespace", "=", self._context.namespace)]
+        if after is not None:
+            where.append(Where("customer", ">", *read_cursor(after, (str,))))
+        with self._follower.reading((CUSTOMERS.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(CUSTOMERS, where, order=("customer",), limit=checked_limit(limit) + 1)
+        return page_of(rows, limit, _customer_view, lambda row: (row.customer,))
 
     # ── charges and runs ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -459,8 +485,8 @@ def _charge_view(row: ChargeRow, totals: Totals) -> ChargeView:
         service_period=_period(row.service_period_from, row.service_period_to),
         billing_period=_period(row.billing_period_from, row.billing_period_to),
         invoice_at=row.invoice_at,
-        base=row.base,
-        override=row.override,
+        base=read_json(row.base),
+        override=read_json(row.override) if row.override else None,
         intent_version=row.intent_version,
         current_run=row.current_run,
         run_count=row.run_count,
@@ -468,7 +494,7 @@ def _charge_view(row: ChargeRow, totals: Totals) -> ChargeView:
         granted_at=row.granted_at,
         voided_at=row.voided_at,
         deleted_at=row.deleted_at,
-        failure=row.failure,
+        failure=read_json(row.failure) if row.failure else None,
         created_at=row.created_at,
         updated_at=row.updated_at,
         position=row.position,
@@ -490,7 +516,7 @@ def _run_view(row: RunRow) -> RunView:
         true_quantity=row.true_quantity,
         totals=_totals(row),
         credits=row.credits,
-        realizations=tuple(msgspec.convert(each, Realization) for each in row.realizations),
+        realizations=msgspec.json.decode(row.realizations, type=tuple[Realization, ...]),
         lines=msgspec.json.decode(row.lines, type=tuple[DetailedLine, ...]),
         rating_engine=row.rating_engine,
         finalized_at=row.finalized_at,
@@ -499,6 +525,17 @@ def _run_view(row: RunRow) -> RunView:
         voided=row.voided,
         voided_at=row.voided_at,
         void_reason=row.void_reason,
+        created_at=row.created_at,
+    )
+
+
+def _customer_view(row: CustomerRow) -> CustomerView:
+    return CustomerView(
+        customer=row.customer,
+        name=row.name,
+        collection_interval=row.collection_interval,
+        zone=row.zone,
+        usage_credit_cut=row.usage_credit_cut,
         created_at=row.created_at,
     )
 

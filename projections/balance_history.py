@@ -15,13 +15,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aggregates.credits.events import EVENTS
 from aggregates.values.decimals import EXACT, ZERO, exact, text
 from projections.addresses import address_of
-from projections.projection import Entry, Folded, Key, Rows
+from projections.projection import Cell, Entry, Folded, Key, Rows
 
 LEAF = 16
 """Events of a leaf."""
@@ -112,19 +112,21 @@ def _leaf_key(entry: Entry) -> Key:
     return (entry.record.stream, 0, (entry.record.version - 1) // LEAF, 0)
 
 
-def _fold(rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
-    (key,) = touched
-    rows.put(key, _with(cast("BalanceHistory | None", rows.get(key)), key, entry))
-    pool, _, node, _ = key
+def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, None]]) -> None:
+    ((place, _),) = touched
+    rows.put(place, _with(place.row, place.key, entry))
+    pool, _, node, _ = place.key
     if entry.record.version % LEAF:
         return
     for level in range(1, HIGHEST + 1):
-        node, place = divmod(node, FAN)
-        if place != FAN - 1:
+        node, number = divmod(node, FAN)
+        if number != FAN - 1:
             return
-        children = _children(rows, pool, level - 1, node)
-        for page in _merged(pool, level, node, children):
-            rows.put((pool, level, node, page.page), page)
+        pages = _merged(pool, level, node, _children(rows, pool, level - 1, node))
+        places = [rows.cell((pool, level, node, page.page)) for page in pages]
+        rows.fetch()
+        for page_place, page in zip(places, pages, strict=True):
+            rows.put(page_place, page)
 
 
 def _with(leaf: BalanceHistory | None, key: Key, entry: Entry) -> BalanceHistory:
@@ -145,16 +147,13 @@ def _with(leaf: BalanceHistory | None, key: Key, entry: Entry) -> BalanceHistory
 
 def _children(rows: Rows, pool: UUID, level: int, parent: int) -> Iterator[BalanceHistory]:
     """All pages of the nodes that make the parent; a missing one has nothing to add."""
-    nodes = range(parent * FAN, (parent + 1) * FAN)
-    rows.fetch((pool, level, node, 0) for node in nodes)
-    for node in nodes:
-        first = cast("BalanceHistory | None", rows.get((pool, level, node, 0)))
-        if first is None:
-            continue
-        keys = [(pool, level, node, page) for page in range(1, first.pages)]
-        rows.fetch(keys)
-        yield first
-        yield from (cast("BalanceHistory", row) for row in map(rows.get, keys) if row is not None)
+    places = [rows.cell((pool, level, node, 0)) for node in range(parent * FAN, (parent + 1) * FAN)]
+    rows.fetch()
+    for first in places:
+        pages = first.row.pages if first.row else 0
+        others = [rows.cell((*first.key[:3], page)) for page in range(1, pages)]
+        rows.fetch()
+        yield from (place.row for place in (first, *others) if place.row is not None)
 
 
 @exact

@@ -5,7 +5,6 @@ What its runs add up to is in `current_runs` and `prior_runs`; `ledger.views` pu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -26,8 +25,8 @@ from aggregates.charges.events import (
     RealizationRunClosed,
     RealizationRunOpened,
 )
-from projections.plain import moment, plain
-from projections.projection import Entry, Key, Keyed
+from projections.plain import json_text, moment, plain, read_json
+from projections.projection import Entry, JsonText, Key, Keyed, changed
 
 
 class ChargeRow(NamedTuple):
@@ -61,23 +60,23 @@ class ChargeRow(NamedTuple):
     billing_period_from: datetime
     billing_period_to: datetime
     invoice_at: datetime
-    base: dict[str, Any]
-    override: dict[str, Any] | None
+    base: JsonText
+    override: JsonText | None
     intent_version: int
     current_run: UUID | None
     run_count: int
     granted_at: datetime | None
     voided_at: datetime | None
     deleted_at: datetime | None
-    failure: dict[str, Any] | None
+    failure: JsonText | None
     created_at: datetime
     updated_at: datetime
     created_position: int
     position: int
 
 
-def _keys(entry: Entry) -> Iterator[Key]:
-    yield (entry.record.stream,)
+def _keys(entry: Entry) -> tuple[Key]:
+    return ((entry.record.stream,),)
 
 
 def _apply(row: ChargeRow | None, entry: Entry, key: Key) -> ChargeRow | None:
@@ -90,14 +89,14 @@ def _apply(row: ChargeRow | None, entry: Entry, key: Key) -> ChargeRow | None:
     moved = getattr(body, "moved", None)
     if moved is not None:
         status = moved.status_to
-        changes |= {
-            "status": status.value,
-            "meta_status": status.meta,
-            "advance_after": moved.advance_after,
-            "failure": None,
-            "deleted_at": (row.deleted_at or at) if status.meta == "deleted" else None,
-        }
-    return row._replace(updated_at=at, position=entry.position, **changes)
+        changes["status"] = status.value
+        changes["meta_status"] = meta = status.meta
+        changes["advance_after"] = moved.advance_after
+        changes["failure"] = None
+        changes["deleted_at"] = (row.deleted_at or at) if meta == "deleted" else None
+    changes["updated_at"] = at
+    changes["position"] = entry.position
+    return changed(row, changes)
 
 
 def _created(body: ChargeCreated, entry: Entry) -> ChargeRow:
@@ -126,7 +125,7 @@ def _created(body: ChargeCreated, entry: Entry) -> ChargeRow:
         billing_period_from=periods.billing_period.from_,
         billing_period_to=periods.billing_period.to,
         invoice_at=periods.invoice_at,
-        base=plain(body.base),
+        base=json_text(body.base),
         override=None,
         intent_version=1,
         current_run=None,
@@ -152,33 +151,30 @@ def _changes(row: ChargeRow, body: Any, at: datetime) -> dict[str, Any]:
         case FeatureResolved():
             return {"feature_id": body.feature_id}
         case ChargeAdvanceFailed():
-            return {"failure": {**plain(body), "at": plain(at)}}
+            return {"failure": json_text({**plain(body), "at": plain(at)})}
         case CreditsGranted():
             return {"granted_at": at}
         case PurchaseVoided():
             return {"voided_at": body.voided_at}
         case PeriodExtended() | PeriodShrunk():
             layers = _with(row, body.layer.value, periods=plain(body.new))
-            return _intent(row, layers) | {"advance_after": body.advance_after}
+            return _intent(row, **layers) | {"advance_after": body.advance_after}
         case OverrideSet():
-            layers = {"base": row.base, "override": plain(body.override)}
-            return _intent(row, layers) | {"advance_after": body.advance_after}
+            return _intent(row, override=json_text(body.override)) | {"advance_after": body.advance_after}
         case OverrideCleared():
-            return _intent(row, {"base": row.base, "override": None})
+            return _intent(row, override=None)
         case BaseIntentAmended():
-            return _intent(row, _with(row, "base", **_amended(body)))
+            return _intent(row, **_with(row, "base", **_amended(body)))
         case ChargeDeleted():
-            layers = _with(row, body.layer.value, intent_deleted_at=plain(body.intent_deleted_at))
-            return _intent(row, layers)
+            return _intent(row, **_with(row, body.layer.value, intent_deleted_at=plain(body.intent_deleted_at)))
         case _:
             return {}
 
 
-def _with(row: ChargeRow, layer: str, **changes: Any) -> dict[str, Any]:
-    """Both layers, with one of them changed; an override that was not there before is a copy of the base."""
-    layers = {"base": row.base, "override": row.override}
-    layers[layer] = {**(layers[layer] or row.base), **changes}
-    return layers
+def _with(row: ChargeRow, layer: str, **changes: Any) -> dict[str, JsonText]:
+    """A layer with something changed; an override that was not there before is a copy of the base."""
+    before = row.override if layer == "override" and row.override is not None else row.base
+    return {layer: json_text({**read_json(before), **changes})}
 
 
 def _amended(body: BaseIntentAmended) -> dict[str, Any]:
@@ -190,9 +186,10 @@ def _amended(body: BaseIntentAmended) -> dict[str, Any]:
     return changes
 
 
-def _intent(row: ChargeRow, layers: dict[str, Any]) -> dict[str, Any]:
+def _intent(row: ChargeRow, **layers: JsonText | None) -> dict[str, Any]:
     """The columns that follow from the layers."""
-    effective = layers["override"] or layers["base"]
+    after = row._replace(**layers)  # type: ignore[arg-type]
+    effective = read_json(after.override or after.base)
     periods = effective["periods"]
     return {
         **layers,

@@ -8,17 +8,17 @@ length of the history; `balance_history` answers for any other pair of times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aggregates.credits.events import EVENTS
 from aggregates.values.decimals import EXACT, ZERO, text
 from projections.addresses import address_of, read_address
 from projections.plain import json_text, moment
-from projections.projection import Entry, Folded, JsonText, Key, Rows
+from projections.projection import Cell, Entry, Folded, JsonText, Key, Rows
 
 Upcoming: TypeAlias = list[list[str]]
 """Pairs of booked time and amount, both as text, in the order of time."""
@@ -76,10 +76,9 @@ def _effects(entry: Entry) -> Mapping[Key, Posted]:
     return found
 
 
-def _fold(rows: Rows, entry: Entry, touched: Mapping[Key, Any]) -> None:
-    for key, posted in cast("Mapping[Key, Posted]", touched).items():
-        row = cast("CustomerBalance | None", rows.get(key))
-        rows.put(key, _with(row or _opened(key, entry), posted, entry))
+def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, Posted]]) -> None:
+    for place, posted in touched:
+        rows.put(place, _with(place.row or _opened(place.key, entry), posted, entry))
 
 
 def _opened(key: Key, entry: Entry) -> CustomerBalance:

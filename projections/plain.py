@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -23,6 +24,17 @@ def json_text(value: object) -> JsonText:
     if (b"E-" in data or b"E+" in data) and _EXPONENT.search(data):
         data = _write(plain(value))
     return JsonText(data.decode())
+
+
+def json_extended(items: JsonText, more: Sequence[object]) -> JsonText:
+    """A list in JSON with more values of events at its end; what is there is not looked into."""
+    added = json_text(more)
+    return added if len(items) == len("[]") else JsonText(f"{items[:-1]},{added[1:]}") if more else items
+
+
+def read_json(text: JsonText) -> Any:
+    """What JSON says, as plain data."""
+    return msgspec.json.decode(text)
 
 
 def plain(value: object) -> Any:

@@ -6,7 +6,6 @@ A run is written by its own events; that it is current no longer is said by an e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -24,8 +23,8 @@ from aggregates.runs.events import (
     RunVoided,
 )
 from aggregates.values.decimals import EXACT, ZERO
-from projections.plain import json_text, plain
-from projections.projection import Entry, JsonText, Key
+from projections.plain import json_extended, json_text
+from projections.projection import Entry, JsonText, Key, changed
 
 
 class RunRow(NamedTuple):
@@ -60,7 +59,7 @@ class RunRow(NamedTuple):
     credits_total: Decimal
     total: Decimal
     credits: Decimal
-    realizations: list[dict[str, Any]]
+    realizations: JsonText
     lines: JsonText
     line_count: int
     rating_engine: str | None
@@ -79,13 +78,12 @@ class RunRow(NamedTuple):
 LISTENS = frozenset(event.NAME for event in EVENTS) | {RealizationRunClosed.NAME, RealizationProcessed.NAME}
 
 
-def run_of(entry: Entry) -> Iterator[Key]:
+def run_of(entry: Entry) -> tuple[Key]:
     """The run that an event is about: its stream, or the one that an event of the charge names."""
     body = entry.record.body
     if isinstance(body, RealizationRunClosed | RealizationProcessed):
-        yield (body.run_id,)
-    else:
-        yield (entry.record.stream,)
+        return ((body.run_id,),)
+    return ((entry.record.stream,),)
 
 
 def run_row(row: RunRow | None, entry: Entry, key: Key) -> RunRow | None:
@@ -96,7 +94,10 @@ def run_row(row: RunRow | None, entry: Entry, key: Key) -> RunRow | None:
     if row is None:
         return None
     changes = _changes(row, body, entry.record.at)
-    return row._replace(position=entry.position, **changes) if changes else row
+    if not changes:
+        return row
+    changes["position"] = entry.position
+    return changed(row, changes)
 
 
 def _started(body: RealizationRunStarted, entry: Entry) -> RunRow:
@@ -125,7 +126,7 @@ def _started(body: RealizationRunStarted, entry: Entry) -> RunRow:
         credits_total=ZERO,
         total=ZERO,
         credits=ZERO,
-        realizations=[],
+        realizations=JsonText("[]"),
         lines=JsonText("[]"),
         line_count=0,
         rating_engine=None,
@@ -185,4 +186,4 @@ def _credits(row: RunRow, realized: Any) -> dict[str, Any]:
     total = row.credits
     for each in realized:
         total = EXACT.add(total, each.amount)
-    return {"credits": total, "realizations": [*row.realizations, *plain(realized)]}
+    return {"credits": total, "realizations": json_extended(row.realizations, realized)}

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -50,7 +51,10 @@ def _json_text(value: object) -> str:
     return msgspec.json.encode(value).decode()
 
 
-ENCODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: _json_text, Kind.TEXT: str}
+# Rows of one event share their instants, and writing one takes longer than finding it again.
+_instant_text = lru_cache(maxsize=8192)(datetime.isoformat)
+
+ENCODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: _json_text, Kind.INSTANT: _instant_text}
 DECODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: msgspec.json.decode}
 
 DDL_LOCK = 0x70726F6A

@@ -50,7 +50,6 @@ ENCODERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.DECIMAL: text,
     Kind.INSTANT: _instant_text,
     Kind.JSON: _json_text,
-    Kind.TEXT: str,  # a StrEnum is stored as its value
     Kind.BOOLEAN: int,
 }
 DECODERS: dict[Kind, Callable[[Any], Any]] = {
