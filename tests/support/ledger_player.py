@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +15,14 @@ from aggregates.credits.collection import collection_order
 from aggregates.credits.correction import take_backwards
 from aggregates.credits.events import (
     CreditCollected,
+    CreditGranted,
     CreditVoided,
     PurchaseSettlement,
     RecognitionKind,
     SettlementMode,
     VoidedPart,
 )
+from aggregates.credits.pool import Lot
 from aggregates.credits.requests import (
     AccrueUsage,
     CancelGrant,
@@ -36,7 +40,8 @@ from aggregates.credits.requests import (
 )
 from aggregates.journal import rules, templates
 from aggregates.journal.chart import Account, Authorization, TaxBehavior, route
-from aggregates.journal.postings import Entry, Template, Transaction
+from aggregates.journal.postings import Direction, Entry, Template, Transaction
+from aggregates.journal.refusals import CorrectionExceedsAvailable
 from aggregates.journal.templates import When
 from aggregates.rating.allocation import allocate_by_amount
 from aggregates.values.decimals import ZERO, exact
@@ -220,22 +225,29 @@ class Player(Expectations):
         self.record(book, d.open_advance(book.pool, request))
 
     def do_cover_receivable(self, op: Op) -> None:
-        """Credit of that priority is taken out of fbo again, lot by lot in collection order."""
+        """Credit of that priority is taken out of fbo again, in collection order."""
         book = self.book(op)
-        left, at = number(op["amount"]), self.time(op)
-        parts: list[VoidedPart] = []
-        posted: list[Transaction] = []
-        for lot in sorted(book.pool.lots.values(), key=collection_order):
-            taken = min(left, lot.spendable(at))
-            if taken > 0 and lot.route.credit_priority == op.get("priority", 100):
-                posted.append(templates.cover(lot.route, taken, When(at, at), source=lot.source))
+        at, priority = self.time(op), op.get("priority", 100)
+        lots = [lot for lot in book.pool.lots.values() if lot.route.credit_priority == priority]
+        self._take_out(book, lots, number(op["amount"]), at, templates.cover)
+
+    def _take_out(
+        self, book: Book, lots: list[Lot], amount: Decimal, at: Instant, post: Callable[..., Transaction]
+    ) -> None:
+        """Take credit out of lots with some template; the pool learns of it as of a void."""
+        left, parts, posted = amount, list[VoidedPart](), list[Transaction]()
+        for lot in sorted(lots, key=collection_order):
+            taken = min(left, exact(lot.spendable)(at))
+            if taken > 0:
+                posted.append(exact(post)(lot.route, taken, When(at, at), source=lot.source))
                 parts.append(VoidedPart(lot=lot.sequence, route=lot.route, amount=taken))
                 left -= taken
-        assert not left, "the fixture covers more than there is"
+        if left:
+            raise CorrectionExceedsAvailable(detail=f"only {amount - left} of {amount} is there to be taken out")
         event = CreditVoided(
             currency=book.currency,
-            purchase=UUID(int=1),
-            amount=number(op["amount"]),
+            purchase=lots[0].source or UUID(int=1),
+            amount=amount,
             booked_at=at,
             parts=tuple(parts),
             transactions=tuple(posted),
@@ -363,16 +375,23 @@ class Player(Expectations):
         self.answer["recognized"] = recognized
 
     def do_correct_template(self, op: Op) -> None:
-        """Undo part of the last group: what the pool offers for each template that may be corrected."""
+        """Undo part of what the last group did by one template."""
         book = self.book(op)
         template, amount, at = Template(op["template"]), number(op["amount"]), self.time(op)
+        last = next(r.body for r in reversed(book.records) if _did(r.body.transactions, template))
         if template is Template.EARNINGS_RECOGNIZE:
             self.record(book, d.reverse_recognition(book.pool, ReverseRecognition(amount=amount, booked_at=at)))
-            return
-        collected = next(r.body for r in reversed(book.records) if isinstance(r.body, CreditCollected))
-        assert template in (Template.COLLECT, Template.ADVANCE_COLLECT), f"{template} is undone within other flows only"
-        assert collected.charge is not None
-        self.record(book, d.correct(book.pool, Correct(charge=collected.charge, amount=amount, booked_at=at)))
+        elif template is Template.ISSUE and isinstance(last, CreditGranted):
+            undo = partial(templates.issue, reversing=True)
+            self._take_out(book, [book.pool.lots[last.lot]], amount, max(at, last.effective_at), undo)
+        elif template in (Template.COLLECT, Template.ADVANCE_COLLECT) and isinstance(last, CreditCollected):
+            assert last.charge is not None
+            request = Correct(charge=last.charge, amount=amount, booked_at=at)
+            if amount > book.pool.remaining(last.charge):
+                raise CorrectionExceedsAvailable(detail=f"less than {amount} is left of the collection")
+            self.record(book, d.correct(book.pool, request))
+        else:
+            raise AssertionError(f"{template} has no correction of its own; other flows undo it (ledger §5)")
 
     # ── planning ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -412,3 +431,7 @@ class Player(Expectations):
 
     def do_wait(self, op: Op) -> None:
         self.book(op)
+
+
+def _did(transactions: tuple[Transaction, ...], template: Template) -> bool:
+    return any(t.template is template and t.direction is Direction.FORWARD for t in transactions)
