@@ -28,17 +28,17 @@ def rate_matrix(
     rates = {cell.value: cell.unit_price for cell in price.cells}
     used: dict[str | None, Decimal] = {}
     for event in usage.events:
-        value = event.properties.get(price.property)
+        value = event.properties.get(price.property_name)
         cell = value if value in rates else None
         used[cell] = used.get(cell, ZERO) + event.quantity
     lines = [
-        draft(f"usage for {price.property} {value}", f"{MATRIX_REFERENCE}/{value}", used[value], rate, currency)
+        draft(f"usage for {price.property_name} {value}", f"{MATRIX_REFERENCE}/{value}", used[value], rate, currency)
         for value, rate in rates.items()
         if used.get(value)
     ]
     elsewhere = used.get(None)
     if elsewhere:
         lines.append(
-            draft(f"usage for any other {price.property}", MATRIX_REFERENCE, elsewhere, price.fallback, currency)
+            draft(f"usage for any other {price.property_name}", MATRIX_REFERENCE, elsewhere, price.fallback, currency)
         )
     return lines

@@ -8,7 +8,6 @@ be able to say what it thinks of any price ever recorded (rating §5, §13.1).
 
 from __future__ import annotations
 
-import builtins
 from decimal import Decimal
 from typing import ClassVar, TypeAlias
 
@@ -186,11 +185,11 @@ class MatrixCell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class MatrixPrice(UsagePrice, frozen=True, kw_only=True, tag="matrix", gc=False):
     """An amount per unit by a property of the usage event, `region` say: eu at 0.10, us at 0.08, elsewhere 0.12."""
 
-    property: str
+    property_name: str
     cells: tuple[MatrixCell, ...] = ()
     fallback: Decimal
 
-    @builtins.property
+    @property
     def needs_events(self) -> bool:
         """A sum does not say which property its units have."""
         return True

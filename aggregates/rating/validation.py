@@ -187,8 +187,10 @@ def _validate_further(price: Price, path: str, findings: Findings, *, strict: bo
 
 
 def _validate_matrix(price: MatrixPrice, path: str, findings: Findings) -> None:
-    if not price.property:
-        findings.add(f"{path}.property", "matrix_property_missing", "name the property of the usage event to price by")
+    if not price.property_name:
+        findings.add(
+            f"{path}.property_name", "matrix_property_missing", "name the property of the usage event to price by"
+        )
     _not_negative(price.fallback, f"{path}.fallback", "price_amount_negative", findings)
     seen: set[str] = set()
     for i, cell in enumerate(price.cells):

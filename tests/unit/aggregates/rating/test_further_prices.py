@@ -38,7 +38,7 @@ CARD_FEES = PercentagePrice(
     maximum_per_event=Decimal(10),
 )
 BY_REGION = MatrixPrice(
-    property="region",
+    property_name="region",
     cells=(
         MatrixCell(value="eu", unit_price=Decimal("0.10")),
         MatrixCell(value="us", unit_price=Decimal("0.08")),
@@ -234,7 +234,7 @@ def test_a_price_by_event_is_neither_split_nor_freed() -> None:
             PercentagePrice(percentage=Decimal(1), minimum_per_event=Decimal(2), maximum_per_event=Decimal(1)),
             "event_minimum_above_maximum",
         ),
-        (msgspec.structs.replace(BY_REGION, property=""), "matrix_property_missing"),
+        (msgspec.structs.replace(BY_REGION, property_name=""), "matrix_property_missing"),
         (msgspec.structs.replace(BY_REGION, fallback=Decimal(-1)), "price_amount_negative"),
         (msgspec.structs.replace(BY_REGION, cells=BY_REGION.cells * 2), "matrix_value_duplicate"),
         (

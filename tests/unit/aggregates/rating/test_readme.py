@@ -98,7 +98,7 @@ def a_price(text: str) -> Price:
     if kind == "matrix":
         cells = [word.split(":") for word in words[1:]]
         return MatrixPrice(
-            property=words[0],
+            property_name=words[0],
             cells=tuple(MatrixCell(value=v, unit_price=Decimal(amount)) for v, amount in cells if v != "else"),
             fallback=Decimal(dict(cells)["else"]),
         )
