@@ -220,7 +220,7 @@ class Rows:
 
     def _cards(self) -> Table:
         """The first column as a title, the others below it, name and value."""
-        out = Table(box=None, show_header=False, pad_edge=False)
+        out = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
         out.add_column(style="dim", no_wrap=True)
         out.add_column(overflow="fold")
         for row in self._rows:
