@@ -242,9 +242,10 @@ class _Undoing:
         """The lot credit goes back to: its own; a new one when that has expired and grace is given, or was sealed."""
         request = self.request
         expires_at = lot.expires_at
-        if expires_at is not None and expires_at <= at:
-            lives_until = request.restored_credit_grace.after(at, request.zone)
-            expires_at = lives_until if lives_until > at else expires_at
+        returned = at if request.now is None else max(at, request.now)
+        if expires_at is not None and expires_at <= returned:
+            lives_until = request.restored_credit_grace.after(returned, request.zone)
+            expires_at = lives_until if lives_until > returned else expires_at
         if expires_at == lot.expires_at and not sealed:
             return lot
         restored = self.restored.get((lot.sequence, at))

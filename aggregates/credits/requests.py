@@ -135,7 +135,9 @@ class Correct(Request, frozen=True, kw_only=True):
 
     `amount`: positive; absent means everything left. `run` or `allocation` narrow it to slices of that run or
     allocation. `restored_credit_grace`: how long credit lives that comes back after its expiry, counted on the
-    calendar of `zone` from the return (policy of the same name; zero: it expires as it returns).
+    calendar of `zone` from the return (policy of the same name; zero: it expires as it would have). The return is
+    `now`, the clock, where that is later than `booked_at`: a correction made in March and booked for January returns
+    credit in March.
     """
 
     charge: UUID
@@ -143,6 +145,7 @@ class Correct(Request, frozen=True, kw_only=True):
     allocation: UUID | None = None
     amount: Decimal | None = None
     booked_at: Instant
+    now: Instant | None = None
     accounting_date: Instant | None = None
     restored_credit_grace: Duration = Duration()
     zone: str = "UTC"

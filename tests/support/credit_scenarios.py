@@ -118,11 +118,20 @@ class Pool:
         )
         return self.offer(d.collect(self.book.pool, request), at)
 
-    def correct(self, charge: str, amount: str | None = None, *, at: float, grace: Duration | None = None) -> Any:
+    def correct(
+        self,
+        charge: str,
+        amount: str | None = None,
+        *,
+        at: float,
+        now: float | None = None,
+        grace: Duration | None = None,
+    ) -> Any:
         request = Correct(
             charge=ordered_id(charge),
             amount=None if amount is None else dec(amount),
             booked_at=day(at),
+            now=None if now is None else day(now),
             restored_credit_grace=grace or Duration(),
         )
         return self.offer(d.correct(self.book.pool, request), at)

@@ -125,6 +125,17 @@ def test_under_a_grace_period_credit_returned_after_its_expiry_can_be_used() -> 
     assert taken(pool.collect("V", "9", at=30)) == ["6", "3 advance"]
 
 
+def test_grace_counts_from_the_clock_where_a_correction_is_booked_into_the_past() -> None:
+    """Made on day 60 and booked on day 5, before the expiry on day 10: the credit lives until day 90."""
+    pool = Pool()
+    pool.grant("P", "10", expires=10)
+    pool.collect("U", "6", at=5)
+    pool.correct("U", "6", at=5, now=60, grace=Duration(days=30))
+
+    assert [pool.balance(Account.FBO, at=when) for when in (5, 10, 60, 89, 90)] == [10, 6, 6, 6, 0]
+    assert taken(pool.collect("V", "9", at=61)) == ["6", "3 advance"]
+
+
 def test_credit_returned_in_time_keeps_its_own_expiry_under_a_grace_period_too() -> None:
     pool = Pool()
     pool.grant("P", "10", expires=10)
