@@ -301,6 +301,92 @@ def test_from_nothing_to_a_bill_and_its_audit(kind: str, run: Run, request: pyte
     assert sentences[-1] == "Charge became final"
 
 
+def test_a_charge_is_patched_and_deleted(acme: Run) -> None:
+    at = ("--now", "2026-01-02", "--json")
+    period = ("--from", "2026-01-01", "--to", "2026-02-01")
+    charge = acme("charge", "create", "acme", "--feature", "tokens", *period, "--unit", "1", *at).data["id"]
+
+    def patched(patch: str, *arguments: str) -> Any:
+        return acme("charge", patch, charge, *arguments, *at).data["intent"]
+
+    assert patched("extend", "--to", "2026-02-15")["base"]["periods"]["service_period"]["to"] == "2026-02-15T00:00:00Z"
+    assert patched("shrink", "--to", "2026-02-10")["base"]["periods"]["service_period"]["to"] == "2026-02-10T00:00:00Z"
+    override = patched("override", "--package", "2:10", "--minimum", "5", "--percent-off", "10")["override"]
+    assert override["price"]["quantity_per_package"] == "10"
+    assert override["price"]["minimum_amount"] == "5"
+    assert override["discounts"]["percentage"]["percentage"] == "10"
+    assert patched("clear-override")["override"] is None
+    stale = acme("charge", "shrink", charge, "--to", "2026-02-05", "--intent-version", "1", *at, code=5).error
+    assert stale["code"] == "stale_patch"
+    patched("delete")
+    assert acme("charge", "show", charge, "--json").data["status"] == "deleted"
+    assert acme("charge", "show", charge).out.count(charge) == 1
+
+
+def test_credit_is_sold_paid_for_and_taken_back(acme: Run) -> None:
+    """100 at 0.5 cost 50.00; nothing of it is used, so all of it is taken back."""
+    at = ("--now", "2026-01-02", "--json")
+    sold = acme("credit", "sell", "acme", "100", "--cost-basis", "0.5", *at).data
+    assert sold["status"] == "active.payment.pending"
+
+    acme("credit", "payment", sold["id"], "authorized", *at)
+    paid = acme("credit", "payment", sold["id"], "paid", *at).data
+    assert paid["payment"]["fiat_amount"] == "50.00"
+    assert acme("balance", "acme", *at).data["settled"] == "200.00"
+
+    acme("credit", "void", sold["id"], *at)
+    assert acme("balance", "acme", *at).data["settled"] == "100.00"
+
+
+def test_what_is_defined_can_be_shown_and_profiles_changed(acme: Run) -> None:
+    acme("currency", "define", "CREDITS", "--precision", "3")
+    acme("customer", "profile", "acme", "--zone", "Europe/Berlin")
+
+    assert acme("meter", "show", "tokens", "--json").data["aggregation"] == "sum"
+    assert acme("feature", "show", "tokens", "--json").data["key"] == "tokens"
+    assert acme("currency", "show", "CREDITS", "--json").data["precision"] == 3
+    assert acme("customer", "show", "acme", "--json").data["profile"]["zone"] == "Europe/Berlin"
+    assert "Europe/Berlin" in acme("customer", "list").out
+    acme("init", "--policies", "reference", "--zone", "Asia/Tokyo")
+    settings = acme("settings", "--json").data
+    assert (settings["policies"]["usage_credit_cut"], settings["profile"]["zone"]) == ("period_end", "Asia/Tokyo")
+
+
+def test_a_run_is_shown_in_full_and_entries_come_in_pages(acme: Run) -> None:
+    """10 tokens at 0.25 are 2.50."""
+    period = ("--from", "2026-01-01", "--to", "2026-02-01")
+    acme("charge", "create", "acme", "--feature", "tokens", *period, "--unit", "0.25", "--now", "2026-01-01")
+    acme("usage", "record", "acme", "tokens", "10", "--time", "2026-01-03", "--now", "2026-01-03")
+    acme("advance", "acme", "--now", "2026-02-04")
+
+    (listed,) = acme("runs", "acme", "--json").data
+    shown = acme("run", listed["run"]).out
+    assert "2.50" in shown
+    assert "0.25" in shown
+    assert len(acme("history", "--run", listed["run"], "--json").data) >= 3
+    whole = acme("entries", "acme", "--json").data["items"]
+    first = acme("entries", "acme", "--limit", "2", "--json").data
+    second = acme("entries", "acme", "--limit", "2", "--after", first["next"], "--json").data
+    assert [*first["items"], *second["items"]] == whole[:4]
+    fbo = acme("entries", "acme", "--account", "customer_fbo", "--json").data["items"]
+    assert [entry["amount"] for entry in fbo] == ["-2.50", "100.00"]
+
+
+def test_views_are_rebuilt_rolled_back_and_tables_repaired(acme: Run) -> None:
+    acme("customer", "list")
+    acme("rebuild", "customers")
+
+    acme("projections", "rollback", "customers")
+
+    assert {view["behind"] for view in acme("projections", "status", "--json").data if view["view"] == "customers"} == {
+        0
+    }
+    assert acme("repair", "--json").data["charges"] == 1
+    seal = acme("verify", "--json").data["seal"]
+    acme("verify", "--chains-only", "--seal", f"{seal['position']}:{seal['digest']}")
+    assert acme("verify", "--seal", f"{seal['position']}:{'0' * 64}", "--json", code=1).data["findings"]
+
+
 def test_amounts_are_text_in_json_and_stand_to_the_right_for_people(acme: Run) -> None:
     acme("credit", "grant", "acme", "5.5", "--name", "Small", "--now", "2026-01-01")
 
