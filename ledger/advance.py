@@ -15,14 +15,11 @@ from aggregates.charges import state as charge_state
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType
 from aggregates.charges.state import Charge
-from aggregates.values.errors import ChargeNotFound, ConcurrentChange, HistoryBroken, LedgerError, Unavailable
+from aggregates.values.errors import ChargeNotFound, LedgerError
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.store.store import ChargeIndexRow, Reservation
-from ledger.units import Work
-
-OUTAGES = (Unavailable, ConcurrentChange, HistoryBroken)
-"""A store or port that failed, or a broken history, is no refusal of the domain: nothing is saved then."""
+from ledger.units import OUTAGES, Work
 
 
 class FailedAdvance(msgspec.Struct, frozen=True):

@@ -202,7 +202,7 @@ class Charges:
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
         self._auto_advance(unit, customer)
-        return [self.get(charge_id) for charge_id in answer.charges]
+        return [self._known(charge_id) for charge_id in answer.charges]
 
     def _one_customer(self, requests: Sequence[NewCharge]) -> str:
         findings = Findings()
@@ -256,7 +256,7 @@ class Charges:
         self._context.require_customer(findings, customer)
         validation.fail(findings)
         assert command is not None
-        if command.charge is not None and self.get(command.charge).customer != command.customer:
+        if command.charge is not None and self._known(command.charge).customer != command.customer:
             raise ChargeNotFound(command.charge)
         done = self._context.send(
             "charges.advance",
@@ -270,7 +270,7 @@ class Charges:
         for failed in answer.failed:
             if failed.charge == command.charge:
                 raise AdvanceRefused(failed.charge, failed.code, failed.message)
-        return Advanced(tuple(self.get(charge_id) for charge_id in answer.moved), answer.failed)
+        return Advanced(tuple(self._known(charge_id) for charge_id in answer.moved), answer.failed)
 
     # ── patches ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -429,7 +429,7 @@ class Charges:
 
     def _patch(self, name: str, charge_id: UUID, content: object, command_id: CommandId, apply: Patch) -> Charge:
         """Apply a patch to one charge and let it walk on from there, in one save."""
-        before = self.get(charge_id)
+        before = self._known(charge_id)
         customer = before.customer
         asked = (charge_id, content)
 
@@ -446,7 +446,7 @@ class Charges:
             return ChargesAnswer((charge_id,))
 
         self._context.send(f"charges.{name}", customer, asked, command_id, answer=ChargesAnswer, decide=decide)
-        return self.get(charge_id)
+        return self._known(charge_id)
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -462,7 +462,8 @@ class Charges:
         """All charges of a customer in order of creation, deleted ones included. Raises `CustomerNotFound`."""
         self._context.look.customer(customer)
         rows = self._context.repository.store.charges_of(self._context.namespace, customer)
-        return [self.get(row.charge) for row in rows]
+        streams = [charge_state.stream(row.charge, customer) for row in rows]
+        return [entry.state for entry in self._context.repository.load_all(streams)]
 
     def run(self, run: UUID | str) -> RealizationRun:
         """A realization run as it stands. Raises `RunNotFound`."""
@@ -474,7 +475,16 @@ class Charges:
 
     def runs(self, charge: UUID | str) -> builtins.list[RealizationRun]:
         """All runs of a charge in order of creation, voided ones included."""
-        return [self.run(entry.run_id) for entry in self.get(charge).runs]
+        streams = [run_state.stream(entry.run_id, "") for entry in self.get(charge).runs]
+        return [entry.state for entry in self._context.repository.load_all(streams)]
+
+    def _known(self, charge_id: UUID) -> Charge:
+        """The charge as this process knows it, which is at least as it has just been saved; else from the store."""
+        cached = self._context.repository.cached(charge_state.stream(charge_id, ""))
+        known = cached.state if cached is not None else None
+        if isinstance(known, Charge) and known.namespace == self._context.namespace:
+            return known
+        return self.get(charge_id)
 
     def _charge_id(self, charge: UUID | str) -> UUID:
         try:

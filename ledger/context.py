@@ -48,6 +48,11 @@ class Context:
     def _read(self, stream: Stream) -> Any:
         return self.repository.load(stream).state
 
+    def _known(self, stream: Stream) -> Any:
+        """As this process knows it: enough to see that something exists; a decision reads it again."""
+        cached = self.repository.cached(stream)
+        return cached.state if cached is not None else self._read(stream)
+
     def now(self) -> datetime:
         """The clock's reading."""
         return self.clock.now()
@@ -64,6 +69,7 @@ class Context:
             name=name,
             fingerprint=validation.fingerprint(name, content),
             actor=self.actor,
+            is_new=command_id is None,
         )
 
     def send(
@@ -85,7 +91,7 @@ class Context:
 
     def require_customer(self, findings: Findings, key: object, path: str = "customer") -> None:
         """Note a finding when the customer does not exist; a key that is no text is noted elsewhere."""
-        if isinstance(key, str) and key and self._read(customers.stream(self.namespace, key)) is None:
+        if isinstance(key, str) and key and self._known(customers.stream(self.namespace, key)) is None:
             validation.missing(findings, path, CustomerNotFound, key)
 
     def find_currency(self, findings: Findings, code: object, path: str = "currency") -> Currency | None:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from aggregates import customers, namespaces
 from aggregates.charges import decisions as deciding
 from aggregates.charges.facts import Facts, Feature, HeldKey, QuantityNeeded
 from aggregates.charges.state import Charge
@@ -38,6 +39,7 @@ class FactFinder:
 
         The customer's profile overrides the policies that it may (decisions A).
         """
+        work.load(customers.stream(self._context.namespace, customer), namespaces.stream(self._context.namespace))
         look = self._context.within(work)
         profile = look.profile(customer)
         policies = look.settings().policies

@@ -19,7 +19,7 @@ import msgspec
 from aggregates.event import AnyRecorded, Origin, Stream
 from aggregates.outcome import Draft
 from aggregates.values.decimals import exact
-from aggregates.values.errors import ConcurrentChange, ConflictingRetry
+from aggregates.values.errors import ConcurrentChange, ConflictingRetry, HistoryBroken, LedgerError, Unavailable
 from ledger.ports import Probe
 from ledger.store.repository import Loaded, Repository
 from ledger.store.store import ChargeIndexRow, Receipt, Reservation, StaleSave, Written
@@ -28,6 +28,10 @@ A = TypeVar("A")
 
 ATTEMPTS = 12
 """How often a decision is made before `concurrent_change` is given back; the waits between sum to about a second."""
+
+
+OUTAGES = (Unavailable, ConcurrentChange, HistoryBroken)
+"""A store or port that failed, or a broken history, is no refusal of the domain: nothing is saved then."""
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +45,8 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     fingerprint: str
     actor: str
+    is_new: bool = False
+    """Whether the id was minted for this very call, so that no receipt of it can exist yet."""
 
     def follow_up(self, name: str, customer: str) -> Unit:
         """A later unit of the same command: its id is derived, so that a retry finds its receipt (decision 9)."""
@@ -56,8 +62,11 @@ class Unit(msgspec.Struct, frozen=True, kw_only=True):
 class Work:
     """One attempt at a unit: the streams in hand, what is decided, and the inline rows that go with it."""
 
-    def __init__(self, repository: Repository, origin: Origin, probe: Probe) -> None:
+    def __init__(self, repository: Repository, origin: Origin, probe: Probe, *, trusting: bool = False) -> None:
         self._repository = repository
+        self._trusting = trusting
+        self.trusted = False
+        """Whether a state was taken from the cache as it was: only a save can prove it then."""
         self.now = origin.at
         self.namespace = origin.namespace
         self.draft = Draft(origin, {name: _probed(name, fold, probe) for name, fold in repository.evolvers.items()})
@@ -70,10 +79,19 @@ class Work:
         missing = {stream.id: stream for stream in streams if not self.draft.holds(stream.id)}
         if not missing:
             return
+        for stream in list(missing.values()) if self._trusting else ():
+            known = self._repository.cached(stream)
+            if known is not None:
+                self.trusted = True
+                self._hold(missing.pop(stream.id), known)
         wanted = list(missing.values())
-        for stream, entry in zip(wanted, self._repository.load_all(wanted), strict=True):
-            self.loaded[stream.id] = entry
-            self.draft.hold(stream, entry.version, entry.state)
+        if wanted:
+            for stream, entry in zip(wanted, self._repository.load_all(wanted), strict=True):
+                self._hold(stream, entry)
+
+    def _hold(self, stream: Stream, entry: Loaded) -> None:
+        self.loaded[stream.id] = entry
+        self.draft.hold(stream, entry.version, entry.state)
 
     def state(self, stream: Stream) -> Any:
         """The state of a stream, loaded when it is not in hand yet; None when it has no event."""
@@ -117,14 +135,26 @@ class Units:
         Raises `ConflictingRetry` for another content, `ConcurrentChange` when the race was lost too often.
 
         A decision that emits nothing leaves nothing behind, no receipt either: asked again, it is decided again.
+
+        The first attempt trusts the cache, since its save proves what it read. A refusal, or nothing to do, has no
+        save to prove it: it is only believed on states fresh from the store.
         """
         for attempt in range(ATTEMPTS):
-            earlier = self._earlier(unit, answer_type)
+            earlier = self._earlier(unit, answer_type) if attempt or not unit.is_new else None
             if earlier is not None:
                 return earlier
-            work = Work(self.repository, self._origin(unit), self._probe)
-            answer = exact(decide)(work)
+            work = Work(self.repository, self._origin(unit), self._probe, trusting=attempt == 0)
+            try:
+                answer = exact(decide)(work)
+            except OUTAGES:
+                raise
+            except LedgerError:
+                if work.trusted:
+                    continue
+                raise
             if not work.draft.records:
+                if work.trusted:
+                    continue
                 return Done(answer, repeated=False, position=0)
             try:
                 saved = self._save(unit, work, answer)

@@ -1,8 +1,10 @@
 """States of streams: load them (cache, snapshot, fold), save what a draft decided, several streams at once.
 
-A load asks the store for what a stream has gained since the cached version, so a cached state only spares decoding
-and folding, never freshness. Only committed events move the cache; a lost race evicts what it touched. Snapshots are
-of the state in hand, written after the commit, and only an optimisation: one that cannot be read is folded anew.
+A load asks the store for what a stream has gained since the cached version. A decision that will be saved may also
+take cached states as they are: the save checks the version of every stream it read, so a state that was out of date
+costs a second attempt and never a wrong event. Only committed events move the cache; a lost race evicts what it read.
+Snapshots are of the state in hand, written after the commit, and only an optimisation: one that cannot be read is
+folded anew.
 """
 
 from __future__ import annotations
@@ -93,6 +95,10 @@ class Repository:
         after = {stream.id: entry.version for stream, entry in zip(streams, known, strict=True)}
         newer = self.store.read_streams(list(after), after)
         return [self._catch_up(stream, entry, newer[stream.id]) for stream, entry in zip(streams, known, strict=True)]
+
+    def cached(self, stream: Stream) -> Loaded | None:
+        """The stream as this process knows it, without asking the store; None when it does not know it."""
+        return self._recall(stream.id)
 
     def _catch_up(self, stream: Stream, known: Loaded, newer: Sequence[LogRecord]) -> Loaded:
         if not newer:
