@@ -11,7 +11,7 @@ January would show credit that never was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 from uuid import UUID
@@ -22,6 +22,7 @@ from aggregates.credits.identity import allocation_id
 from aggregates.credits.pool import Cover, CreditPool, Lot, Recognition, Slice
 from aggregates.credits.posting import Postings, when
 from aggregates.credits.requests import Correct
+from aggregates.credits.slices import total_of
 from aggregates.journal import templates
 from aggregates.journal.postings import EntryRef
 from aggregates.journal.templates import CollectLeg, When
@@ -135,12 +136,8 @@ def _states_of(item: Slice) -> Iterator[tuple[Cover | None, Recognition | None, 
         for recognition in reversed(cover.recognitions):
             yield cover, recognition, recognition.amount
     for cover in covers:
-        yield cover, None, cover.amount - _total(cover.recognitions)
-    yield None, None, item.uncovered if item.lot is None else item.remaining - _total(item.recognitions)
-
-
-def _total(recognitions: Iterable[Recognition]) -> Decimal:
-    return sum((recognition.amount for recognition in recognitions), ZERO)
+        yield cover, None, cover.amount - total_of(cover.recognitions)
+    yield None, None, item.uncovered if item.lot is None else item.remaining - total_of(item.recognitions)
 
 
 # ── undoing ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from aggregates.credits.events import EarningsRecognized, RecognitionKind, Recog
 from aggregates.credits.pool import Accrual, Cover, CreditPool, Recognition, Slice
 from aggregates.credits.posting import Postings, when
 from aggregates.credits.requests import Recognize, ReverseRecognition
+from aggregates.credits.slices import total_of
 from aggregates.journal import templates
 from aggregates.journal.chart import Account, Route
 from aggregates.journal.postings import EntryRef
@@ -94,10 +95,10 @@ def _credit(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Elig
         parts: list[tuple[Cover | None, int, Decimal]] = []
         if item.lot is not None:
             if item.accrued_from <= at:
-                parts.append((None, item.lot, item.remaining - _total(item.recognitions)))
+                parts.append((None, item.lot, item.remaining - total_of(item.recognitions)))
         else:
             parts += [
-                (cover, cover.lot, cover.amount - _total(cover.recognitions))
+                (cover, cover.lot, cover.amount - total_of(cover.recognitions))
                 for cover in item.covers
                 if cover.accrued_from <= at
             ]
@@ -237,7 +238,3 @@ def _part(
         booked_at=recognition.at,
         entry=recognition.entry.ordinal,
     )
-
-
-def _total(recognitions: tuple[Recognition, ...]) -> Decimal:
-    return sum((recognition.amount for recognition in recognitions), ZERO)

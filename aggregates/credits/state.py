@@ -26,9 +26,10 @@ from aggregates.credits.pool import (
     Recognition,
     Slice,
 )
+from aggregates.credits.slices import accrued_again, shorter, total_of, with_recognition, without, without_recognition
 from aggregates.event import Recorded
 from aggregates.journal.postings import EntryRef
-from aggregates.values.decimals import ZERO, exact
+from aggregates.values.decimals import exact
 from aggregates.values.period import Instant
 
 __all__ = ["CreditPool", "evolve", "fold", "unsealed"]
@@ -157,8 +158,8 @@ class _Hand:
     def _recognizable(self, item: Slice) -> bool:
         if item.lot is not None:
             lot = self.pool.lots[item.lot]
-            return lot.route.cost_basis is not None and item.remaining > _total(item.recognitions)
-        return any(cover.amount > _total(cover.recognitions) for cover in item.covers)
+            return lot.route.cost_basis is not None and item.remaining > total_of(item.recognitions)
+        return any(cover.amount > total_of(cover.recognitions) for cover in item.covers)
 
     def purchase(self, purchase: UUID) -> Purchase:
         return self.pool.purchases.get(purchase) or Purchase()
@@ -259,7 +260,7 @@ class _Hand:
                 self.pool.accruals[part.accrual] = _replace(accrual, recognitions=(*accrual.recognitions, recognition))
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
-                self.put(_with_recognition(held, part.backfill, recognition))
+                self.put(with_recognition(held, part.backfill, recognition))
 
     def _unrecognized(self, body: e.RecognitionReversed) -> None:
         for part in body.parts:
@@ -270,7 +271,7 @@ class _Hand:
                 self.pool.accruals[part.accrual] = _replace(accrual, accrued_from=later)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
-                self.put(_accrued_again(_without_recognition(held, part.backfill, part.amount), part))
+                self.put(accrued_again(without_recognition(held, part.backfill, part.amount), part))
 
     def _purchase_authorized(self, body: e.PurchasePaymentAuthorized) -> None:
         known = self.purchase(body.purchase)
@@ -308,7 +309,7 @@ class _Hand:
     def _unrecognize_accrual(self, sequence: int | None, amount: Decimal) -> None:
         if sequence is not None and amount:
             accrual = self.pool.accruals[sequence]
-            self.pool.accruals[sequence] = _replace(accrual, recognitions=_shorter(accrual.recognitions, amount))
+            self.pool.accruals[sequence] = _replace(accrual, recognitions=shorter(accrual.recognitions, amount))
 
     def _voided(self, body: e.CreditVoided, version: int) -> None:
         for part in body.parts:
@@ -378,76 +379,6 @@ def compressed(moves: list[Move], until: Instant | None) -> list[Move]:
         else:
             kept.append(move)
     return kept
-
-
-# ── slices, changed ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def without(item: Slice, amount: Decimal, backfill: int | None, *, recognized: bool) -> Slice:
-    """The slice after a part of it was given back: from its newest recognition, or from what is not recognised."""
-    if recognized:
-        item = _without_recognition(item, backfill, amount)
-    covers = item.covers
-    if backfill is not None:
-        covers = tuple(
-            _replace(cover, amount=cover.amount - amount) if cover.lot == backfill else cover for cover in covers
-        )
-        covers = tuple(cover for cover in covers if cover.amount)
-    return _replace(item, remaining=item.remaining - amount, covers=covers)
-
-
-def _with_recognition(item: Slice, backfill: int | None, recognition: Recognition) -> Slice:
-    if backfill is None:
-        return _replace(item, recognitions=(*item.recognitions, recognition))
-    return _replace(
-        item,
-        covers=tuple(
-            _replace(cover, recognitions=(*cover.recognitions, recognition)) if cover.lot == backfill else cover
-            for cover in item.covers
-        ),
-    )
-
-
-def _without_recognition(item: Slice, backfill: int | None, amount: Decimal) -> Slice:
-    if backfill is None:
-        return _replace(item, recognitions=_shorter(item.recognitions, amount))
-    return _replace(
-        item,
-        covers=tuple(
-            _replace(cover, recognitions=_shorter(cover.recognitions, amount)) if cover.lot == backfill else cover
-            for cover in item.covers
-        ),
-    )
-
-
-def _accrued_again(item: Slice, part: e.RecognizedPart) -> Slice:
-    if part.backfill is None:
-        return _replace(item, accrued_from=max(item.accrued_from, part.booked_at))
-    return _replace(
-        item,
-        covers=tuple(
-            _replace(cover, accrued_from=max(cover.accrued_from, part.booked_at))
-            if cover.lot == part.backfill
-            else cover
-            for cover in item.covers
-        ),
-    )
-
-
-def _shorter(recognitions: tuple[Recognition, ...], amount: Decimal) -> tuple[Recognition, ...]:
-    """Without that much of the newest recognitions."""
-    left = list(recognitions)
-    while amount and left:
-        newest = left.pop()
-        taken = min(newest.amount, amount)
-        amount -= taken
-        if newest.amount > taken:
-            left.append(Recognition(newest.amount - taken, newest.at, newest.entry))
-    return tuple(left)
-
-
-def _total(recognitions: tuple[Recognition, ...]) -> Decimal:
-    return sum((recognition.amount for recognition in recognitions), ZERO)
 
 
 def _mark(marks: set[K], key: K, *, present: bool) -> None:

@@ -1,0 +1,84 @@
+"""How a slice changes: parts of it are given back, recognised, and accrued again. Each function returns a new slice."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from aggregates.credits.events import RecognizedPart
+from aggregates.credits.pool import Recognition, Slice
+from aggregates.values.decimals import ZERO
+
+_replace = msgspec.structs.replace
+
+
+def without(item: Slice, amount: Decimal, backfill: int | None, *, recognized: bool) -> Slice:
+    """The slice after a part of it was given back: from its newest recognition, or from what is not recognised."""
+    if recognized:
+        item = without_recognition(item, backfill, amount)
+    covers = item.covers
+    if backfill is not None:
+        covers = tuple(
+            _replace(cover, amount=cover.amount - amount) if cover.lot == backfill else cover for cover in covers
+        )
+        covers = tuple(cover for cover in covers if cover.amount)
+    return _replace(item, remaining=item.remaining - amount, covers=covers)
+
+
+def with_recognition(item: Slice, backfill: int | None, recognition: Recognition) -> Slice:
+    """The slice with one more part of it (or of its cover) recognised."""
+    if backfill is None:
+        return _replace(item, recognitions=(*item.recognitions, recognition))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, recognitions=(*cover.recognitions, recognition)) if cover.lot == backfill else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def without_recognition(item: Slice, backfill: int | None, amount: Decimal) -> Slice:
+    """The slice with that much of its newest recognition undone."""
+    if backfill is None:
+        return _replace(item, recognitions=shorter(item.recognitions, amount))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, recognitions=shorter(cover.recognitions, amount)) if cover.lot == backfill else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def accrued_again(item: Slice, part: RecognizedPart) -> Slice:
+    """The slice whose value lies in accrued from the time its recognition was reversed."""
+    if part.backfill is None:
+        return _replace(item, accrued_from=max(item.accrued_from, part.booked_at))
+    return _replace(
+        item,
+        covers=tuple(
+            _replace(cover, accrued_from=max(cover.accrued_from, part.booked_at))
+            if cover.lot == part.backfill
+            else cover
+            for cover in item.covers
+        ),
+    )
+
+
+def shorter(recognitions: tuple[Recognition, ...], amount: Decimal) -> tuple[Recognition, ...]:
+    """Without that much of the newest recognitions."""
+    left = list(recognitions)
+    while amount and left:
+        newest = left.pop()
+        taken = min(newest.amount, amount)
+        amount -= taken
+        if newest.amount > taken:
+            left.append(Recognition(newest.amount - taken, newest.at, newest.entry))
+    return tuple(left)
+
+
+def total_of(recognitions: tuple[Recognition, ...]) -> Decimal:
+    """How much is recognised in all."""
+    return sum((recognition.amount for recognition in recognitions), ZERO)
