@@ -3,16 +3,60 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 from msgspec.structs import replace
 
+from aggregates.values.errors import Unavailable
 from projections.projection import AnyProjection, Changes, Key, Projection, R, Row
 from projections.stores.tables import Generation, GenerationGone, Status, Where
 
-Contents = dict[Key, Row]
+
+class Contents:
+    """The rows of one generation by key, and the indexes that queries have asked for so far."""
+
+    def __init__(self, projection: AnyProjection) -> None:
+        self.rows: dict[Key, Row] = {}
+        self._projection = projection
+        self._indexes: dict[tuple[str, ...], tuple[list[int], dict[Key, dict[Key, None]]]] = {}
+
+    def put(self, key: Key, row: Row | None) -> None:
+        """Put a row in its place, or take it away."""
+        before = self.rows.pop(key, None)
+        if row is not None:
+            self.rows[key] = row
+        for places, index in self._indexes.values():
+            if before is not None:
+                index[tuple(before[place] for place in places)].pop(key, None)
+            if row is not None:
+                index.setdefault(tuple(row[place] for place in places), {})[key] = None
+
+    def with_values(self, equal: Mapping[str, Any]) -> Iterable[Row]:
+        """Rows that may have these values: those of the key, of the longest beginning of an index, or else all."""
+        projection, rows = self._projection, self.rows
+        if all(name in equal for name in projection.key):
+            row = rows.get(tuple(equal[name] for name in projection.key))
+            return () if row is None else (row,)
+        names: tuple[str, ...] = ()
+        for candidate in (projection.key, *projection.indexes, *projection.unique):
+            beginning = tuple(takewhile(equal.__contains__, candidate))
+            names = max(names, beginning, key=len)
+        if not names:
+            return rows.values()
+        found = self._index(names).get(tuple(equal[name] for name in names), {})
+        return [rows[key] for key in found]
+
+    def _index(self, names: tuple[str, ...]) -> dict[Key, dict[Key, None]]:
+        if names not in self._indexes:
+            places = [self._projection.names.index(name) for name in names]
+            index: dict[Key, dict[Key, None]] = {}
+            for key, row in self.rows.items():
+                index.setdefault(tuple(row[place] for place in places), {})[key] = None
+            self._indexes[names] = places, index
+        return self._indexes[names][1]
 
 
 class MemoryTables:
@@ -117,7 +161,7 @@ class MemoryTables:
         )
         generation = Generation(projection.name, number, projection.version, status, 0)
         self._generations[projection.name, number] = generation
-        self._contents[projection.name, number] = {}
+        self._contents[projection.name, number] = Contents(projection)
         return generation
 
 
@@ -127,14 +171,14 @@ class MemoryWriter:
     def __init__(self, projection: AnyProjection, contents: Contents, position: int) -> None:
         self._projection = projection
         self._contents = contents
-        self._new: Contents = {}
+        self._new: dict[Key, Row] = {}
         self._gone: list[Key] = []
         self.position = position
 
     def load(self, keys: Sequence[Key]) -> Mapping[Key, Row]:
         """The stored rows of these keys."""
-        contents = self._contents
-        return {key: contents[key] for key in keys if key in contents}
+        rows = self._contents.rows
+        return {key: rows[key] for key in keys if key in rows}
 
     def change(self, changes: Changes, position: int) -> None:
         """Note a page of changes."""
@@ -152,13 +196,14 @@ class MemoryWriter:
 
     def commit(self) -> None:
         """Apply what was noted."""
-        self._contents.update(self._new)
+        for key, row in self._new.items():
+            self._contents.put(key, row)
         for key in self._gone:
-            self._contents.pop(key, None)
+            self._contents.put(key, None)
 
 
 class MemoryReader:
-    """Reads dictionaries: a walk over all rows, which is well for the sizes that memory is meant for."""
+    """Reads dictionaries."""
 
     def __init__(self, tables: MemoryTables, contents: Mapping[tuple[str, int], Contents]) -> None:
         self._tables = tables
@@ -179,8 +224,11 @@ class MemoryReader:
     ) -> list[R]:
         """Rows of the live generation that fulfil all conditions."""
         live = self._tables.generation(projection.name, Status.LIVE)
-        contents = self._contents[live.name, live.number] if live is not None else {}
-        found = [row for row in self._candidates(projection, contents, where) if _fulfils(projection, row, where)]
+        if live is None:
+            raise Unavailable(f"view {projection.name}", "it has never been prepared")
+        equal = {each.column: each.value for each in where if each.operator == "=" and isinstance(each.column, str)}
+        candidates: Iterable[Any] = self._contents[live.name, live.number].with_values(equal)
+        found: list[R] = [row for row in candidates if _fulfils(projection, row, where)]
         by = order or projection.key
         places = [projection.names.index(name) for name in by]
         found.sort(key=lambda row: tuple(_sortable(row[place]) for place in places), reverse=descending)
@@ -198,15 +246,8 @@ class MemoryReader:
 
     def rows(self, projection: AnyProjection, generation: Generation) -> Iterator[Row]:
         """All rows of a generation in the order of their keys."""
-        contents = self._contents[generation.name, generation.number]
-        return iter([contents[key] for key in sorted(contents)])
-
-    def _candidates(self, projection: Projection[Any], contents: Contents, where: Sequence[Where]) -> Iterator[Any]:
-        equal = {each.column: each.value for each in where if each.operator == "="}
-        if all(name in equal for name in projection.key):
-            row = contents.get(tuple(equal[name] for name in projection.key))
-            return iter(() if row is None else (row,))
-        return iter(contents.values())
+        rows = self._contents[generation.name, generation.number].rows
+        return iter([rows[key] for key in sorted(rows)])
 
 
 def _fulfils(projection: Projection[Any], row: Row, where: Sequence[Where]) -> bool:

@@ -8,11 +8,13 @@ disk: rows and position are lost together or not at all, and the events they cam
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 import msgspec
 import psycopg
@@ -60,6 +62,9 @@ DECODERS: dict[Kind, Callable[[Any], Any]] = {Kind.JSON: msgspec.json.decode}
 DDL_LOCK = 0x70726F6A
 """Makers of tables wait for one another: "proj"."""
 
+TRUSTED_SECONDS = 2
+"""A connection that has idled for longer is tried before it is used."""
+
 FEW = 40
 """Up to so many rows, statements one by one are quicker than COPY through a temporary table."""
 
@@ -86,12 +91,16 @@ class PostgresTables:
             timeout=timeout_seconds,
             kwargs={"autocommit": True, "row_factory": tuple_row},
             configure=self._configure,
+            check=self._check,
             open=False,
         )
         self._opened = False
+        self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     def prepare(self, projections: Sequence[AnyProjection]) -> None:
         """Make what is missing: an empty live generation for every view that has none."""
+        if self._has_all(projections):
+            return
         with self._making() as db:
             _run(
                 db,
@@ -130,7 +139,8 @@ class PostgresTables:
                 cursor.nextset()
                 yield PostgresReader(db, [_generation(row) for row in cursor])
             finally:
-                _run(db, "ROLLBACK")
+                if not db.closed:
+                    _run(db, "ROLLBACK")
 
     def begin(self, projection: AnyProjection) -> Generation:
         """Start a new generation, in the place of any other being built."""
@@ -208,8 +218,14 @@ class PostgresTables:
                 self._opened = True
             with self._pool.connection() as db:
                 yield db
+                self._used[db] = time.monotonic()
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise Unavailable("the views", str(error).strip()) from error
+
+    def _check(self, db: Connection) -> None:
+        """Try a connection that has idled: the server may have dropped it. One just used is taken at its word."""
+        if time.monotonic() - self._used.get(db, 0) > TRUSTED_SECONDS:
+            ConnectionPool.check_connection(db)
 
     @contextmanager
     def _making(self) -> Generator[Connection]:
@@ -218,6 +234,14 @@ class PostgresTables:
             _run(db, "SET LOCAL client_min_messages = warning")
             _run(db, "SELECT pg_advisory_xact_lock(%s)", (DDL_LOCK,))
             yield db
+
+    def _has_all(self, projections: Sequence[AnyProjection]) -> bool:
+        """Whether nothing has to be made: then no lock is taken, and no right to make tables is needed."""
+        with self._connection() as db:
+            row = _run(db, "SELECT to_regclass(%s)", (GENERATIONS,)).fetchone()
+            if row is None or row[0] is None:
+                return False
+            return all(_one(db, projection.name, Status.LIVE) for projection in projections)
 
     # ── generations ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -77,6 +77,8 @@ class SqliteTables:
 
     def prepare(self, projections: Sequence[AnyProjection]) -> None:
         """Make what is missing: an empty live generation for every view that has none."""
+        if self._has_all(projections):
+            return
         with self._transaction() as db:
             db.execute(
                 f"CREATE TABLE IF NOT EXISTS {GENERATIONS} (name TEXT NOT NULL, number INTEGER NOT NULL,"
@@ -208,6 +210,13 @@ class SqliteTables:
                 yield db
             finally:
                 self._idle.append(db)
+
+    def _has_all(self, projections: Sequence[AnyProjection]) -> bool:
+        """Whether nothing has to be made: then nobody is waited for."""
+        with self._reader() as db:
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (GENERATIONS,)).fetchone():
+                return False
+            return all(_one(db, projection.name, Status.LIVE) for projection in projections)
 
     # ── generations ──────────────────────────────────────────────────────────────────────────────────────────
 

@@ -37,7 +37,7 @@ def spoil_total_of_all(tables: Tables, url: str) -> None:
     (live,) = [each for each in tables.generations() if each.name == "totals" and each.status is Status.LIVE]
     if isinstance(tables, MemoryTables):
         contents = tables._contents[live.name, live.number]
-        contents["all",] = cast("Total", contents["all",])._replace(total=Decimal("-29.99"))
+        contents.put(("all",), cast("Total", contents.rows["all",])._replace(total=Decimal("-29.99")))
         return
     with changed_rows(url) as run:
         run(f"UPDATE \"{live.table}\" SET total = '-29.99' WHERE counter = 'all'")
