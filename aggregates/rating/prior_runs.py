@@ -154,6 +154,13 @@ def check_late(run: RunToRate, priors: Sequence[PriorRun], findings: Findings) -
     """Note what forbids a late adjustment: no final run to adjust, or a cut-off that is not later (run rating R13)."""
     if not run.late:
         return
+    if run.engine.is_plain:
+        findings.add(
+            "engine",
+            "late_adjustment_unsupported_engine",
+            f"the {run.engine} engine cannot adjust a final run; its invoice-compatible form can",
+        )
+        return
     if final_run(run, priors) is None:
         findings.add("late", "late_adjustment_without_final_run", "there is no live final run of this period to adjust")
     cutoffs = [prior.stored_at_lt for prior in priors if prior.stored_at_lt is not None]

@@ -49,8 +49,8 @@ def rate_run(run: RunToRate, rater: Rater | None = None) -> RatedRun:
     findings = Findings()
     check_periods(run, priors, findings)
     snapshots = _Snapshots(run)
+    check_late(run, priors, findings)
     if not run.engine.is_plain:
-        check_late(run, priors, findings)
         snapshots.check_not_negative(findings)
     findings.raise_if_any()
     booked = booked_lines(priors, run.currency)
@@ -73,7 +73,7 @@ def rate_run(run: RunToRate, rater: Rater | None = None) -> RatedRun:
 
 
 def snapshot_instants(run: RunToRate) -> tuple[Instant, ...]:
-    """The moments, beside the end of the run, at which the engine needs cumulative snapshots.
+    """The moments, beside the end of the run, at which the engine needs cumulative quantities.
 
     All are to be read with the run's own `stored_at_lt`. The delta engines need none. The quantities of the
     run given are not looked at.

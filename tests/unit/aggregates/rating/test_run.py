@@ -200,6 +200,7 @@ def test_a_late_adjustment_needs_a_final_run_and_a_later_cutoff() -> None:
     earlier = msgspec.structs.replace(late, stored_at_lt=instant("2025-02-03"))
     assert refused(earlier) == ["late_adjustment_cutoff_not_later"]
     assert refused(msgspec.structs.replace(late, late=False)) == ["prior_period_overlaps_current"]
+    assert refused(msgspec.structs.replace(late, engine=RunEngine.DELTA)) == ["late_adjustment_unsupported_engine"]
 
 
 def test_an_unknown_engine_is_refused_by_name() -> None:
