@@ -30,7 +30,6 @@ class Projections:
         Queries are answered throughout; killed at any point, nothing that is read has changed. Raises
         `ProjectionNotFound`, `PreconditionFailed` when another rebuild of the same view came in between.
         """
-        self._follower.catch_up(names)
         return self._follower.rebuild(names, progress=progress)
 
     def rollback(self, name: str) -> Generation:

@@ -43,6 +43,9 @@ WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 STALLED_SECONDS = 10.0
 
+UNREADABLE = (ValueError, ArithmeticError, TypeError, LookupError, AttributeError, msgspec.MsgspecError)
+"""What a value that somebody changed by hand makes of whoever reads it."""
+
 Decode = Callable[[str, bytes], AnyRecorded]
 
 
@@ -378,7 +381,11 @@ class Follower:
                     expected = reader.rows(target.projection, built)
                     return _compared(target.projection, live.position, expected, reader.rows(target.projection, live))
             head = max(live.position, built.position)
-            self._run([Target(target.projection, live), target._replace(generation=built)], head)
+            self._run([target._replace(generation=built)], head)
+            try:
+                self._run([Target(target.projection, live)], head)
+            except UNREADABLE as error:
+                return _unreadable(target.projection, live.position, error)
         raise Unavailable(f"view {name}", "it kept moving on while it was compared; try again")
 
     def _exchange(self, target: Target, comparison: Comparison | None) -> Rebuilt:
@@ -466,14 +473,24 @@ def _compared(projection: AnyProjection, position: int, expected: Iterator[Row],
     """Walk two generations side by side in the order of their keys."""
     rows = differing = 0
     shown: list[Difference] = []
-    for key, left, right in _side_by_side(projection, expected, found):
-        rows += 1
-        if left is not None and right is not None and tuple(left) == tuple(right):
-            continue
-        differing += 1
-        if len(shown) < SHOWN_DIFFERENCES:
-            shown.extend(_differences(projection, key, left, right))
+    try:
+        for key, left, right in _side_by_side(projection, expected, found):
+            rows += 1
+            if left is not None and right is not None and tuple(left) == tuple(right):
+                continue
+            differing += 1
+            if len(shown) < SHOWN_DIFFERENCES:
+                shown.extend(_differences(projection, key, left, right))
+    except UNREADABLE as error:
+        return _unreadable(projection, position, error)
     return Comparison(projection.name, position, rows, differing, tuple(shown))
+
+
+def _unreadable(projection: AnyProjection, position: int, error: Exception) -> Comparison:
+    """A live view with values that cannot be read at all: the first one is reported, and a rebuild heals it."""
+    found = f"{type(error).__name__}: {error}"
+    difference = Difference(projection.name, {}, None, "rows that can be read", found)
+    return Comparison(projection.name, position, 0, 1, (difference,))
 
 
 def _side_by_side(

@@ -120,6 +120,29 @@ def test_a_missing_row_and_one_too_many_are_named(tables: Tables) -> None:
     assert "expected nothing" in str(found.differences[1])
 
 
+@pytest.mark.parametrize(("column", "value"), [("amounts", "not json"), ("total", "twelve"), ("since", "today")])
+def test_a_value_that_cannot_be_read_is_reported_and_healed(sqlite_url: str, column: str, value: str) -> None:
+    log = Log()
+    log.save(added("a"), added("b"))
+    tables = open_views(sqlite_url)
+    follower = Follower(log.store, tables, VIEWS, decode=decode)
+    follower.catch_up()
+    live = next(each for each in tables.generations() if each.name == "totals")
+    with changed_rows(sqlite_url) as run:
+        run(f"UPDATE \"{live.table}\" SET {column} = '{value}' WHERE counter = 'a'")
+    log.save(added("a"))  # folding it into the broken row is not possible
+
+    (difference,) = follower.verify_view("totals").differences
+    assert difference.expected == "rows that can be read"
+    (rebuilt,) = follower.rebuild(["totals"])
+
+    assert rebuilt.comparison is not None
+    assert not rebuilt.comparison.equal
+    assert follower.verify_view("totals").equal
+    assert [row.times for row in totals(tables)] == [2, 1]
+    tables.close()
+
+
 def test_a_view_that_only_grows_is_verified_row_by_row(tables: Tables) -> None:
     log = Log()
     some_history(log)
