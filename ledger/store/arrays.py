@@ -20,7 +20,9 @@ from psycopg.adapt import Dumper
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _HEAD = struct.Struct(">iiIii").pack
+_EMPTY_HEAD = struct.Struct(">iiI").pack
 _INT = struct.Struct(">i").pack
+_INT_OF_FOUR = struct.Struct(">ii").pack
 _BIGINT = struct.Struct(">iq").pack
 _NULL = _INT(-1)
 _UUID_SIZE = _INT(16)
@@ -79,7 +81,7 @@ def uuids(values: Iterable[UUID | None]) -> UuidArray:
 
 def ints(values: Sequence[int]) -> IntArray:
     """An array of small whole numbers."""
-    return _array(IntArray, [struct.pack(">ii", 4, value) for value in values])
+    return _array(IntArray, [_INT_OF_FOUR(4, value) for value in values])
 
 
 def bigints(values: Iterable[int | None]) -> BigintArray:
@@ -111,7 +113,7 @@ def _sized(value: bytes) -> bytes:
 
 def _array(kind: type[A], parts: list[bytes]) -> A:
     if not parts:
-        return kind(struct.pack(">iiI", 0, 0, kind.element))
+        return kind(_EMPTY_HEAD(0, 0, kind.element))
     return kind(_HEAD(1, int(_NULL in parts), kind.element, len(parts), 1) + b"".join(parts))
 
 

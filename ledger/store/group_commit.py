@@ -10,6 +10,7 @@ the database's own verdict.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -24,6 +25,9 @@ from ledger.store.store import Save, Saved, StaleSave
 
 RECORDS_MAX = 500
 """A group grows no larger than this: bigger ones gain nothing and make the others wait."""
+
+PATIENCE = 0.1
+"""How long a group waits for those who were just answered and are likely to be back: this part of the last write."""
 
 
 class Job(NamedTuple):
@@ -63,38 +67,25 @@ class GroupCommit:
         self._mutex = Lock()
         self._busy = False
         self._queue: deque[_Ticket] = deque()
+        self._took = 0.0
+        self._crowd = 0
 
     def submit(self, job: Job) -> Saved:
         """Write the save, alone or with others. Raises `StaleSave`, or what writing it raised."""
-        ticket = self._enqueue(job)
-        if ticket is None:
-            return self._lead_alone(job)
-        self._wait(ticket)
+        ticket = _Ticket(job)
+        with self._mutex:
+            if self._busy:
+                self._queue.append(ticket)
+            else:
+                self._busy = ticket.leads = True
+        if not ticket.leads:
+            self._wait(ticket)
         if ticket.leads:
             self._lead(ticket)
         if isinstance(ticket.outcome, BaseException):
             raise ticket.outcome
         assert ticket.outcome is not None, "a save left the queue without an outcome"
         return ticket.outcome
-
-    def _enqueue(self, job: Job) -> _Ticket | None:
-        """A place in the queue, or None for the one who found nobody writing and leads now."""
-        with self._mutex:
-            if not self._busy:
-                self._busy = True
-                return None
-            ticket = _Ticket(job)
-            self._queue.append(ticket)
-            return ticket
-
-    def _lead_alone(self, job: Job) -> Saved:
-        try:
-            saved = self._write((job,))[0]
-        finally:
-            self._hand_over()
-        if saved is None:
-            raise StaleSave
-        return saved
 
     def _wait(self, ticket: _Ticket) -> None:
         try:
@@ -105,15 +96,16 @@ class GroupCommit:
                 if ticket in self._queue:
                     self._queue.remove(ticket)
             if ticket.leads:
-                self._hand_over()
+                self._hand_over(0)
             raise
 
     def _lead(self, own: _Ticket) -> None:
         group = [own]
         try:
+            self._gather()
             with self._mutex:
                 group += self._companions(own.job)
-            _settle(group, self._write)
+            _settle(group, self._timed)
         except BaseException as error:
             for ticket in group:
                 ticket.outcome = ticket.outcome or _for_others(error)
@@ -121,7 +113,22 @@ class GroupCommit:
         finally:
             for ticket in group[1:]:
                 ticket.woken.release()
-            self._hand_over()
+            self._hand_over(len(group))
+
+    def _timed(self, jobs: Sequence[Job]) -> Verdicts:
+        began = time.monotonic()
+        try:
+            return self._write(jobs)
+        finally:
+            self._took = time.monotonic() - began
+
+    def _gather(self) -> None:
+        """Wait a moment for the others of the crowd: without it, two halves of it would take turns for ever."""
+        step = self._took * PATIENCE / 4
+        for _ in range(4):
+            if len(self._queue) >= self._crowd - 1:
+                return
+            time.sleep(step)
 
     def _companions(self, first: Job) -> list[_Ticket]:
         """Those waiting who can share a transaction with the first and with one another, in order of arrival."""
@@ -141,8 +148,10 @@ class GroupCommit:
         self._queue = left
         return taken
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, written: int) -> None:
+        """Wake the next to write, when somebody waits. All who were there meanwhile are the crowd."""
         with self._mutex:
+            self._crowd = written + len(self._queue)
             if not self._queue:
                 self._busy = False
                 return

@@ -46,6 +46,7 @@ class MemoryStore(POPOApplicationRecorder):
         self._streams: dict[UUID, list[LogRecord]] = {}
         self._receipts: dict[tuple[str, str, UUID], tuple[Receipt, Saved]] = {}
         self._charges: dict[UUID, ChargeIndexRow] = {}
+        self._charges_of: dict[tuple[str, str], dict[UUID, ChargeIndexRow]] = {}
         self._reserved: dict[tuple[str, str, str, str], UUID] = {}
         self._snapshots: dict[UUID, SnapshotRow] = {}
 
@@ -104,9 +105,16 @@ class MemoryStore(POPOApplicationRecorder):
         if receipt is not None:
             self._receipts[receipt.namespace, receipt.customer, receipt.command_id] = receipt, saved
         for row in claims.charges(save):
-            self._charges[row.charge] = row._replace(ordinal=self._ordinal(save, saved, row))
+            self._put_charge(row._replace(ordinal=self._ordinal(save, saved, row)))
         for hold in wanted:
             self._hold(hold[:4], hold.owner)
+
+    def _put_charge(self, row: ChargeIndexRow) -> None:
+        before = self._charges.get(row.charge)
+        if before is not None:
+            del self._charges_of[before.namespace, before.customer][row.charge]
+        self._charges[row.charge] = row
+        self._charges_of.setdefault((row.namespace, row.customer), {})[row.charge] = row
 
     def _ordinal(self, save: Save, saved: Saved, row: ChargeIndexRow) -> int:
         present = self._charges.get(row.charge)
@@ -179,12 +187,8 @@ class MemoryStore(POPOApplicationRecorder):
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         self._probe("charges_of")
         with self._lock:
-            rows = [
-                row
-                for row in self._charges.values()
-                if (row.namespace, row.customer) == (namespace, customer) and (due is None or _is_due(row, due))
-            ]
-        return sorted(rows, key=_by_birth)
+            rows = list(self._charges_of.get((namespace, customer), {}).values())
+        return sorted((row for row in rows if due is None or _is_due(row, due)), key=_by_birth)
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         self._probe("due_customers")
@@ -213,10 +217,12 @@ class MemoryStore(POPOApplicationRecorder):
     def replace_inline(self, charges: Sequence[ChargeIndexRow], reservations: Sequence[Reservation]) -> None:
         self._probe("replace_inline")
         with self._lock:
-            self._charges = {row.charge: row._replace(ordinal=row.ordinal or self._born(row.charge)) for row in charges}
+            self._charges, self._charges_of = {}, {}
+            for row in charges:
+                self._put_charge(row._replace(ordinal=row.ordinal or self._born(row.charge)))
             self._reserved = {}
-            for row in reservations:
-                self._hold(row[:4], row.owner)
+            for held in reservations:
+                self._hold(held[:4], held.owner)
 
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────
 

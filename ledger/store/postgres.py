@@ -40,6 +40,18 @@ log = logging.getLogger(__name__)
 
 _PARAMETERS = 37
 _APPEND = f"SELECT * FROM ledger_append({', '.join(['%b'] * _PARAMETERS)})".encode()
+# The statements of the server function look up single keys and insert: planned once, by index, whatever the planner
+# believes of tables it has not analysed yet. Planning them at every call would take ten times as long as they do.
+_PLANNING = "SELECT " + ", ".join(
+    f"set_config('{setting}', '{value}', false)"
+    for setting, value in (
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("jit", "off"),
+    )
+)
 _RECORD = (
     "SELECT notification_id, originator_id, originator_version, topic, state, digest, log_time, last FROM ledger_events"
 )
@@ -146,8 +158,7 @@ class PostgresStore(PostgresApplicationRecorder):
         if writer is None or writer.closed:
             if self._closed:
                 raise Unavailable(self.database.place, "this store has been closed")
-            writer = self._writer = self.database.connect()
-            arrays.register(writer)
+            writer = self._writer = self._writing_connection()
         try:
             row = writer.execute(_APPEND, values, prepare=True, binary=True).fetchone()
         except (psycopg.Error, GeneratorExit):
@@ -157,6 +168,12 @@ class PostgresStore(PostgresApplicationRecorder):
             raise
         assert row is not None, "the server function answers one row"
         return [Saved(*landed) if landed[0] is not None else None for landed in zip(*row, strict=True)]
+
+    def _writing_connection(self) -> Connection:
+        connection = self.database.connect()
+        connection.execute(_PLANNING.encode())
+        arrays.register(connection)
+        return connection
 
     def _lost(self) -> bool:
         """Whether the writing connection is gone, rather than the statement refused."""

@@ -382,26 +382,22 @@ def _moment(micros: int) -> datetime:
 
 def _read_stream(connection: sqlite3.Connection, stream: UUID, after: int) -> list[LogRecord]:
     rows = connection.execute(_STREAM, (stream.hex, after)).fetchall()
+    moments = {log_time: _moment(log_time) for log_time in {row[5] for row in rows}}
     return [
-        LogRecord(position, stream, version, name, data, digest, _moment(log_time), last)
+        LogRecord(position, stream, version, name, data, digest, moments[log_time], last)
         for position, version, name, data, digest, log_time, last in rows
     ]
 
 
 def _log_records(rows: Iterable[tuple[Any, ...]]) -> list[LogRecord]:
     """Rows of the log; a save's records share its moment, and a page has far fewer streams than records."""
-    streams: dict[str, UUID] = {}
-    moments: dict[int, datetime] = {}
-    page: list[LogRecord] = []
-    for position, stream, version, name, data, digest, log_time, last in rows:
-        identity = streams.get(stream)
-        if identity is None:
-            identity = streams[stream] = UUID(stream)
-        moment = moments.get(log_time)
-        if moment is None:
-            moment = moments[log_time] = _moment(log_time)
-        page.append(LogRecord(position, identity, version, name, data, digest, moment, last))
-    return page
+    page = list(rows)
+    streams = {stream: UUID(stream) for stream in {row[1] for row in page}}
+    moments = {log_time: _moment(log_time) for log_time in {row[6] for row in page}}
+    return [
+        LogRecord(position, streams[stream], version, name, data, digest, moments[log_time], last)
+        for position, stream, version, name, data, digest, log_time, last in page
+    ]
 
 
 def _receipt_key(receipt: Receipt) -> tuple[str, str, str]:
