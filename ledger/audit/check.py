@@ -1,13 +1,14 @@
 """What a check is, and what it is shown.
 
 An audit reads the log once, save by save; then every pool's stream and every charge with its runs; then it looks at
-the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of the four methods
+the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of the five methods
 it needs. Whatever it objects to it notes with `self.find`, and goes on: one broken place does not hide the next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar, NamedTuple
 from uuid import UUID
 
@@ -21,21 +22,20 @@ from ledger.store.repository import Repository
 from ledger.store.store import LogRecord, Store
 
 
-class Head(NamedTuple):
-    """Where a stream begins, and where it ended when the log was read; what its events have in common."""
+class Head(msgspec.Struct):
+    """Where a stream begins, and how far it has been read; what its events have in common, as far as it is known."""
 
     first: int
-    version: int
-    digest: bytes
     aggregate: str
-    namespace: str
+    version: int = 0
+    digest: bytes | None = None
+    namespace: str | None = None
+    customer: str | None = None
+    recorded_at: datetime | None = None
 
 
 class Seen(NamedTuple):
-    """A row of the log and the record in it; no record where the bytes cannot be read.
-
-    The body is left undecoded (`msgspec.Raw`) when no check of the audit looks into it.
-    """
+    """A row of the log and the record in it: none where its bytes cannot be read, or no check looks into events."""
 
     row: LogRecord
     record: AnyRecorded | None
@@ -67,6 +67,7 @@ class Evidence:
         self.position = 0
         """The last record read."""
         self.heads: dict[UUID, Head] = {}
+        """Every stream there is, kept by the check of the chains."""
 
 
 class Check:
@@ -80,6 +81,9 @@ class Check:
         self.tally = Tally(self.name, about(type(self)))
         self.find = self.tally.find
         self.looked_at = self.tally.looked_at
+
+    def page(self, rows: Sequence[Seen]) -> None:
+        """A page of the log, made of whole saves; they come in order."""
 
     def save(self, rows: Sequence[Seen]) -> None:
         """One save of the log; they come in order."""

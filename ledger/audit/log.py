@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from uuid import UUID
 
 from aggregates.event import AnyRecorded, aggregate_of
 from ledger.audit.check import BROKEN, Check, Evidence, Head, Seen, broken
@@ -27,26 +26,32 @@ class Positions(Check):
 
     def __init__(self, evidence: Evidence) -> None:
         super().__init__(evidence)
-        self._position = 0
+        self._position = self._last = 0
         self._log_time = datetime.min.replace(tzinfo=UTC)
 
-    def save(self, rows: Sequence[Seen]) -> None:
-        """Compare each row with the one before it, and the save's end with what its rows say."""
+    def page(self, rows: Sequence[Seen]) -> None:
+        """Compare each row with the one before it: the next position, and either within its save or after its end."""
         self.looked_at(len(rows))
-        log_time = rows[0].row.log_time
-        if log_time < self._log_time:
-            self.find(rows[0].place, "log time goes back", expected=f"{self._log_time} or later", found=log_time)
+        position, log_time, last = self._position, self._log_time, self._last
         for seen in rows:
             row = seen.row
-            if row.position != self._position + 1:
-                self.find(seen.place, "position missing", expected=self._position + 1, found=row.position)
-            if row.log_time != log_time:
+            if row.position != position + 1:
+                self.find(seen.place, "position missing", expected=position + 1, found=row.position)
+            if row.last != last:
+                if position < last:
+                    self.find(seen.place, "save before is cut short", expected=f"up to {last}", found=position)
+                if row.log_time < log_time:
+                    self.find(seen.place, "log time goes back", expected=f"{log_time} or later", found=row.log_time)
+            elif row.log_time != log_time:
                 self.find(seen.place, "log time differs within a save", expected=log_time, found=row.log_time)
-            self._position = row.position
-        self._log_time = max(log_time, self._log_time)
-        last = rows[-1].row
-        if last.position != last.last:
-            self.find(rows[-1].place, "save is cut short", expected=f"a save up to {last.last}", found=last.position)
+            position, log_time, last = row.position, max(log_time, row.log_time), row.last
+        self._position, self._log_time, self._last = position, log_time, last
+
+    def end(self) -> None:
+        """The last save is whole, too."""
+        if self._position != self._last:
+            place = f"position {self._position}"
+            self.find(place, "last save is cut short", expected=f"up to {self._last}", found=self._position)
 
 
 class Bytes(Check):
@@ -55,14 +60,14 @@ class Bytes(Check):
     name = "bytes"
     deep = False
 
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Hash the bytes again."""
         self.looked_at(len(rows))
         sha256 = hashlib.sha256
         for seen in rows:
             row = seen.row
-            if sha256(row.data).digest() != row.digest:
-                digest = sha256(row.data).hexdigest()
+            digest = sha256(row.data).digest()
+            if digest != row.digest:
                 self.find(seen.place, "bytes are not those that were hashed", expected=row.digest, found=digest)
 
 
@@ -71,7 +76,7 @@ class Events(Check):
 
     name = "events"
 
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Compare the envelope with the columns; what cannot be read has no record."""
         self.looked_at(len(rows))
         for seen in rows:
@@ -84,6 +89,8 @@ class Events(Check):
                 self.find(seen.place, "event of another stream", expected=row.stream, found=record.stream)
             elif record.version != row.version:
                 self.find(seen.place, "event of another version", expected=row.version, found=record.version)
+            elif record.prev != (link.hex() if (link := mapper.link(row.data)) is not None else None):
+                self.find(seen.place, "two links in one event", expected=link, found=record.prev)
 
 
 def unreadable(row: LogRecord) -> str:
@@ -98,48 +105,44 @@ def unreadable(row: LogRecord) -> str:
 class Chains(Check):
     """Every stream has all its versions, each event linked to the digest of the one before it.
 
-    The envelopes of a stream agree in namespace and customer, and their `recorded_at` never goes back.
+    The events of a stream are of one aggregate, namespace and customer, and their `recorded_at` never goes back.
     """
 
     name = "chains"
     deep = False
 
-    def __init__(self, evidence: Evidence) -> None:
-        super().__init__(evidence)
-        self._before: dict[UUID, tuple[str | None, datetime]] = {}
-
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Link each event to the head of its stream; a gap is found once, and the chain goes on behind it."""
         self.looked_at(len(rows))
         heads = self.evidence.heads
         for seen in rows:
-            row, record = seen.row, seen.record
+            row = seen.row
             head = heads.get(row.stream)
-            version, digest = (head.version, head.digest.hex()) if head is not None else (0, None)
-            if row.version != version + 1:
-                self.find(seen.place, "version missing", expected=version + 1, found=row.version)
-            elif record is not None and record.prev != digest:
-                self.find(seen.place, "chain is broken", expected=digest, found=record.prev)
-            if record is not None:
-                self._agree(seen, record, head)
-            aggregate = aggregate_of(row.name)
-            namespace = record.namespace if record is not None else head.namespace if head is not None else ""
-            first = head.first if head is not None else row.position
-            heads[row.stream] = Head(first, row.version, row.digest, aggregate, namespace)
+            if head is None:
+                head = heads[row.stream] = Head(row.position, aggregate_of(row.name))
+            link = mapper.link(row.data)
+            if row.version != head.version + 1:
+                self.find(seen.place, "version missing", expected=head.version + 1, found=row.version)
+            elif link != head.digest:
+                self.find(seen.place, "chain is broken", expected=head.digest, found=link)
+            head.version = row.version
+            head.digest = row.digest
+            if seen.record is not None:
+                self._agree(seen, seen.record, head)
 
-    def _agree(self, seen: Seen, record: AnyRecorded, head: Head | None) -> None:
-        before = self._before.get(seen.row.stream)
-        self._before[seen.row.stream] = record.customer, record.recorded_at
-        if head is None or before is None:
+    def _agree(self, seen: Seen, record: AnyRecorded, head: Head) -> None:
+        """Compare with the event before; the first one sets what the others have to agree with."""
+        if head.recorded_at is None:
+            head.namespace, head.customer, head.recorded_at = record.namespace, record.customer, record.recorded_at
             return
-        customer, recorded_at = before
-        if record.recorded_at < recorded_at:
-            self.find(seen.place, "recorded_at goes back", expected=recorded_at, found=record.recorded_at)
-        if (record.namespace, record.customer) != (head.namespace, customer):
-            whose = f"{record.namespace}/{record.customer}"
-            self.find(seen.place, "event of somebody else", expected=f"{head.namespace}/{customer}", found=whose)
+        if record.recorded_at < head.recorded_at:
+            self.find(seen.place, "recorded_at goes back", expected=head.recorded_at, found=record.recorded_at)
+        if (record.namespace, record.customer) != (head.namespace, head.customer):
+            whose, found = f"{head.namespace}/{head.customer}", f"{record.namespace}/{record.customer}"
+            self.find(seen.place, "event of somebody else", expected=whose, found=found)
         if aggregate_of(seen.row.name) != head.aggregate:
             self.find(seen.place, "event of another aggregate", expected=head.aggregate, found=seen.row.name)
+        head.recorded_at = record.recorded_at
 
 
 class Sealed(Check):
@@ -158,14 +161,19 @@ class Sealed(Check):
         self._position = 0
         self._compared = evidence.kept is None
 
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Add the digests, and compare where the kept seal ends."""
-        update = self._hash.update
-        for seen in rows:
-            update(seen.row.digest)
-        self._position = rows[-1].row.position
-        if not self._compared and self.evidence.kept is not None and self._position >= self.evidence.kept.position:
-            self._compare(self.evidence.kept)
+        kept = self.evidence.kept
+        if kept is not None and not self._compared and rows[-1].row.position >= kept.position:
+            covered = [seen for seen in rows if seen.row.position <= kept.position]
+            self._add(covered)
+            self._compare(kept)
+            rows = rows[len(covered) :]
+        self._add(rows)
+
+    def _add(self, rows: Sequence[Seen]) -> None:
+        self._hash.update(b"".join([seen.row.digest for seen in rows]))
+        self._position = rows[-1].row.position if rows else self._position
 
     def end(self) -> None:
         """A kept seal beyond the log's end has lost what it covered."""

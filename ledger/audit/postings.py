@@ -20,7 +20,7 @@ class Transactions(Check):
 
     name = "transactions"
 
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Judge each transaction as it was judged before it was booked."""
         for seen in rows:
             if seen.record is None:
@@ -51,7 +51,7 @@ class Postings(Check):
 
     name = "postings"
 
-    def save(self, rows: Sequence[Seen]) -> None:
+    def page(self, rows: Sequence[Seen]) -> None:
         """Compare every figure of every posting group."""
         for seen in rows:
             if seen.record is None or not isinstance(seen.record.body, e.CreditPoolEvent):

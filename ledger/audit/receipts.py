@@ -12,10 +12,17 @@ from itertools import zip_longest
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
+from aggregates.event import AnyRecorded, Recorded
 from ledger.audit.check import BROKEN, Check, Evidence, Seen, broken
-from ledger.store.store import Receipt, Written
+from ledger.store.store import LogRecord, Receipt, Written
 
 _Key = tuple[UUID, int]
+_Origin = tuple[UUID, str, str | None]
+"""Command, namespace and customer of an event."""
+
+_envelope = msgspec.json.Decoder(Recorded[msgspec.Raw])
 
 
 class _Save(NamedTuple):
@@ -23,10 +30,8 @@ class _Save(NamedTuple):
 
     first: int
     last: int
-    namespace: str | None
-    customers: frozenset[str]
-    command_id: UUID | None
     written: tuple[Written, ...]
+    origins: frozenset[_Origin]
 
     @property
     def place(self) -> str:
@@ -51,17 +56,19 @@ class Receipts(Check):
 
     def save(self, rows: Sequence[Seen]) -> None:
         """Match the save with its receipt, if that has come by; else let it wait."""
+        receipt = self._next()
+        if receipt is not None and _vouches(receipt, rows):
+            self.looked_at()
+            self._agree(receipt, _origins(rows), rows[0].place)
+            return
+        # Out of step: something is missing, or the order of receipts is another.
         save = _saved(rows)
         key = (rows[0].row.stream, rows[0].row.version)
         waiting = self._waiting.pop(key, None)
         if waiting is not None:
             self._compare(save, waiting)
-            return
-        receipt = self._next()
-        if receipt is not None and _key(receipt) == key:
-            self._compare(save, receipt)
-            return
-        self._saves[key] = save
+        else:
+            self._saves[key] = save
         if receipt is not None:
             self._take(receipt)
 
@@ -69,7 +76,7 @@ class Receipts(Check):
         """Match what is left; what then has no counterpart is a finding."""
         while (receipt := self._next()) is not None:
             self._take(receipt)
-        by_command = {save.command_id: key for key, save in self._saves.items() if save.command_id is not None}
+        by_command = {command: key for key, save in self._saves.items() for command, _, _ in save.origins}
         for receipt in self._waiting.values():
             key = by_command.pop(receipt.command_id, None)
             save = self._saves.pop(key) if key is not None else None
@@ -115,14 +122,16 @@ class Receipts(Check):
                 message = "receipt and events differ"
                 self.find(place, message, expected=_event(listed), found=_event(stored))
                 break
-        if save.command_id is None:
-            return
-        if (receipt.command_id, receipt.namespace) != (save.command_id, save.namespace):
-            found = f"{receipt.command_id} in {receipt.namespace}"
-            self.find(place, "receipt of another command", expected=save.command_id, found=found)
-        if save.customers - {receipt.customer}:
-            whose = ", ".join(sorted(save.customers))
-            self.find(place, "receipt of somebody else", expected=whose, found=receipt.customer)
+        self._agree(receipt, save.origins, place)
+
+    def _agree(self, receipt: Receipt, origins: frozenset[_Origin], place: str) -> None:
+        """The envelopes of a save name the command, the namespace and the customer of its receipt, or no customer."""
+        for command, namespace, customer in origins:
+            if (command, namespace) != (receipt.command_id, receipt.namespace):
+                found = f"{receipt.command_id} in {receipt.namespace}"
+                self.find(place, "receipt of another command", expected=f"{command} in {namespace}", found=found)
+            if customer not in {None, receipt.customer}:
+                self.find(place, "receipt of somebody else", expected=customer, found=receipt.customer)
 
     def _look_up(self, receipt: Receipt) -> None:
         """A receipt no save belongs to: its events are gone, changed, or another receipt vouches for them too."""
@@ -146,16 +155,38 @@ class Receipts(Check):
             self.find(_named(receipt), message, expected="a save of its own", found=None)
 
 
+def _vouches(receipt: Receipt, rows: Sequence[Seen]) -> bool:
+    """Whether a receipt lists exactly these rows."""
+    if len(receipt.written) != len(rows):
+        return False
+    for listed, seen in zip(receipt.written, rows, strict=True):
+        row = seen.row
+        if listed.digest != row.digest.hex() or listed.version != row.version or listed.stream != row.stream:
+            return False
+    return True
+
+
 def _saved(rows: Sequence[Seen]) -> _Save:
-    records = [seen.record for seen in rows if seen.record is not None]
     return _Save(
         first=rows[0].row.position,
         last=rows[-1].row.position,
-        namespace=records[0].namespace if records else None,
-        customers=frozenset(record.customer for record in records if record.customer),
-        command_id=records[0].command_id if records else None,
         written=tuple(Written(seen.row.stream, seen.row.version, seen.row.digest.hex()) for seen in rows),
+        origins=_origins([Seen(seen.row, seen.record or _enveloped(seen.row)) for seen in rows]),
     )
+
+
+def _origins(rows: Sequence[Seen]) -> frozenset[_Origin]:
+    """Where the events of a save come from, which is one command; nothing where no event has been looked into."""
+    records = [seen.record for seen in rows if seen.record is not None]
+    return frozenset((record.command_id, record.namespace, record.customer) for record in records)
+
+
+def _enveloped(row: LogRecord) -> AnyRecorded | None:
+    """The envelope of an event, its body left alone; None where it cannot be read."""
+    try:
+        return _envelope.decode(row.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def _key(receipt: Receipt) -> _Key:

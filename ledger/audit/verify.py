@@ -11,10 +11,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from uuid import UUID
 
-import msgspec
-
 from aggregates.charges.events import RealizationRunOpened
-from aggregates.event import AnyRecorded, Recorded
+from aggregates.event import AnyRecorded
 from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, Seen, broken, uses
 from ledger.audit.checks import CHECKS
 from ledger.audit.log import Chains, Sealed
@@ -30,8 +28,6 @@ BATCH = 100
 """Charges that are read at once."""
 
 Tell = Callable[[Progress], None]
-
-_envelope = msgspec.json.Decoder(Recorded[msgspec.Raw])
 
 
 def verify(
@@ -55,7 +51,7 @@ class _Verification:
         self._evidence = evidence
         self._checks = checks
         self._tell = progress
-        self._decode = _decoded if any(check.deep for check in checks) else _enveloped
+        self._decode = _decoded if any(check.deep for check in checks) else _unread
 
     def run(self) -> Report:
         self._log()
@@ -73,15 +69,18 @@ class _Verification:
         )
 
     def _log(self) -> None:
-        """Show every save to the checks that look at saves, up to where the log ended when the audit began."""
-        evidence = self._evidence
-        checks = self._having("save")
+        """Show the log to the checks that look at it, up to where it ended when the audit began."""
+        evidence, decode = self._evidence, self._decode
+        by_page, by_save = self._having("page"), self._having("save")
         while evidence.position < evidence.began_at:
             rows = evidence.store.read_log(evidence.position, PAGE)
             if not rows:
                 break
-            saves = [[Seen(row, self._decode(row)) for row in save] for _, save in groupby(rows, key=_last)]
-            for check in checks:
+            page = [Seen(row, decode(row)) for row in rows]
+            for check in by_page:
+                check.page(page)
+            saves = [list(save) for _, save in groupby(page, key=_last)]
+            for check in by_save:
                 for save in saves:
                     check.save(save)
             # A position that was tampered with must not make the reading stand still.
@@ -151,8 +150,8 @@ def _guarded(check: Check, place: str) -> Generator[None]:
         check.find(place, "check could not be carried out", expected="a readable history", found=broken(error))
 
 
-def _last(row: LogRecord) -> int:
-    return row.last
+def _last(seen: Seen) -> int:
+    return seen.row.last
 
 
 def _opened(records: Sequence[AnyRecorded]) -> list[UUID]:
@@ -167,8 +166,5 @@ def _decoded(row: LogRecord) -> AnyRecorded | None:
         return None
 
 
-def _enveloped(row: LogRecord) -> AnyRecorded | None:
-    try:
-        return _envelope.decode(row.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+def _unread(row: LogRecord) -> None:
+    """The record where no check looks into events."""

@@ -28,6 +28,8 @@ from ledger.store.store import LogRecord
 from ledger.store.upcasts import UPCASTS, Upcast
 
 _write = msgspec.json.Encoder(decimal_format="string").encode
+_PREV = b',"prev":"'
+_BODY = b',"body":'
 _EXPONENT = re.compile(rb'"-?[0-9.]+E[+-][0-9]+"')
 
 Decode = Callable[[bytes], AnyRecorded]
@@ -50,6 +52,22 @@ def encode_value(value: object) -> bytes:
 def digest(data: bytes) -> bytes:
     """SHA-256 of stored bytes: the next event of the stream links to it, receipts vouch for it."""
     return hashlib.sha256(data).digest()
+
+
+def link(data: bytes) -> bytes | None:
+    """The digest that an event is linked to, without decoding it; None where it names none.
+
+    The envelope is written in order and the body last, and a quote within a text is escaped: so the first such key is
+    the envelope's own. What is no digest comes back as it is, and links to nothing.
+    """
+    start = data.find(_PREV)
+    if start < 0 or data.find(_BODY, 0, start) >= 0:
+        return None
+    text = data[start + len(_PREV) : data.find(b'"', start + len(_PREV))]
+    try:
+        return bytes.fromhex(text.decode())
+    except ValueError:
+        return text
 
 
 def decode(name: str, data: bytes) -> AnyRecorded:

@@ -39,7 +39,7 @@ def objections(records: list[AnyRecorded]) -> list[AuditFinding]:
             *(mapper.digest(data), record.recorded_at, position),
         )
         for check in each_save:
-            check.save([Seen(row, mapper.read(row))])
+            check.page([Seen(row, mapper.read(row))])
     if records:
         whole.pool(records[0].stream, records)
     return [finding for check in (*each_save, whole) for finding in check.tally.findings]

@@ -146,10 +146,12 @@ class MemoryHands:
 
     def change_index(self, charge: UUID, column: str, value: object) -> None:
         changed: dict[str, Any] = {column: value}
-        self._store._charges[charge] = self._store._charges[charge]._replace(**changed)
+        rows = [row._replace(**changed) if row.charge == charge else row for row in self._store.charge_index()]
+        self._store.replace_inline(rows, list(self._store.reservations()))
 
     def delete_index(self, charge: UUID) -> None:
-        del self._store._charges[charge]
+        rows = [row for row in self._store.charge_index() if row.charge != charge]
+        self._store.replace_inline(rows, list(self._store.reservations()))
 
     def change_reservation(self, key: str, owner: UUID) -> None:
         for name in [name for name in self._store._reserved if name[3] == key]:
@@ -162,7 +164,7 @@ class MemoryHands:
     def change_view(self, view: str, column: str, value: object) -> None:
         changed: dict[str, Any] = {column: value}
         where = live(self._world, view)
-        rows: dict[Any, Any] = self._tables._contents[where.name, where.number]
+        rows: dict[Any, Any] = self._tables._contents[where.name, where.number].rows
         for key, row in rows.items():
             rows[key] = row._replace(**changed)
 
