@@ -20,11 +20,14 @@ from aggregates.charges.events import ChargeEvent
 from aggregates.credits.events import EVENTS as POOL_EVENTS
 from aggregates.credits.events import CreditPoolEvent
 from aggregates.event import AnyRecorded, DomainEvent, Recorded
+from aggregates.invoices.events import EVENTS as INVOICE_EVENTS
+from aggregates.invoices.events import InvoiceEvent
+from aggregates.invoices.numbering import NumberDrawn
 from aggregates.runs.events import EVENTS as RUN_EVENTS
 from aggregates.runs.events import RunEvent
 from aggregates.values import decimals
 from projections.audit.known import Known
-from projections.audit.sentences import charges, pools, runs, settings
+from projections.audit.sentences import charges, invoices, pools, runs, settings
 from projections.audit.sentences.settings import SettingsEvent
 from projections.projection import Entry
 
@@ -86,6 +89,10 @@ def sentence(record: AnyRecorded, known: Known) -> str:
         return runs.sentence(cast("Recorded[RunEvent]", record), known)
     if kind in POOL_EVENTS:
         return pools.sentence(cast("Recorded[CreditPoolEvent]", record), known)
+    if kind in INVOICE_EVENTS:
+        return invoices.sentence(cast("Recorded[InvoiceEvent]", record), known)
+    if kind is NumberDrawn:
+        return invoices.number(cast("Recorded[NumberDrawn]", record), known)
     return settings.sentence(cast("Recorded[SettingsEvent]", record), known)
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from aggregates.charges.events import ChargeCreated
 from aggregates.credits.events import CreditGranted, CreditReturned
 from aggregates.event import AnyRecorded
+from aggregates.invoices.events import InvoiceDrafted
 from aggregates.runs.events import RealizationRunStarted
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant
@@ -32,7 +33,7 @@ class Lot(NamedTuple):
 
 
 class Known:
-    """Currencies by charge and run, lots by pool."""
+    """Currencies by charge, run and invoice, lots by pool."""
 
     def __init__(self) -> None:
         self._currencies: dict[UUID, Currency] = {}
@@ -44,7 +45,7 @@ class Known:
         match record.body:
             case ChargeCreated(identity=identity):
                 self._currencies[stream] = identity.currency
-            case RealizationRunStarted(currency=currency):
+            case RealizationRunStarted(currency=currency) | InvoiceDrafted(currency=currency):
                 self._currencies[stream] = currency
             case CreditGranted() as granted:
                 self._lots[stream, granted.lot] = Lot(granted.purchase, granted.expires_at)
@@ -54,7 +55,7 @@ class Known:
                 pass
 
     def currency(self, stream: UUID) -> Currency | None:
-        """The currency of a charge or run, if its first event came by."""
+        """The currency of a charge, run or invoice, if its first event came by."""
         return self._currencies.get(stream)
 
     def lot(self, pool: UUID, lot: int | None) -> str:

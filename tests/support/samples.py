@@ -1,7 +1,7 @@
 """A sample of every event there is, made from the types of its fields: a new event is covered on its first day."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import EnumType
 from types import NoneType, UnionType
@@ -29,6 +29,7 @@ SAMPLES: Mapping[object, Any] = {
     Decimal: Decimal("12.5"),
     UUID: OTHER,
     datetime: MOMENT,
+    date: MOMENT.date(),
     Instant: instant(MOMENT),
     Currency: fiat("USD"),
     Period: period("2026-01-01", "2026-02-01"),
