@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ledger.store.follow import Comparison, Follower, Progress, Rebuilt, ViewStatus
+from ledger.store.compare import Comparison
+from ledger.store.follow import Follower, Progress, Rebuilt, ViewStatus
 from projections.stores.tables import Generation
 
 

@@ -157,7 +157,7 @@ def _changes(row: ChargeRow, body: Any, at: datetime) -> dict[str, Any]:
         case PurchaseVoided():
             return {"voided_at": body.voided_at}
         case PeriodExtended() | PeriodShrunk():
-            layers = _with(row, body.layer.value, periods=plain(body.new))
+            layers = _with(row, body.layer.value, **_over(body.new, body))
             return _intent(row, **layers) | {"advance_after": body.advance_after}
         case OverrideSet():
             return _intent(row, override=json_text(body.override)) | {"advance_after": body.advance_after}
@@ -177,10 +177,16 @@ def _with(row: ChargeRow, layer: str, **changes: Any) -> dict[str, JsonText]:
     return {layer: json_text({**read_json(before), **changes})}
 
 
+def _over(periods: object, body: object) -> dict[str, Any]:
+    """What of a layer changes with its periods: a flat fee comes to another amount then."""
+    amount = getattr(body, "amount_after_proration", None)
+    return {"periods": plain(periods)} | ({} if amount is None else {"amount_after_proration": plain(amount)})
+
+
 def _amended(body: BaseIntentAmended) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if body.periods is not None:
-        changes["periods"] = plain(body.periods)
+        changes |= _over(body.periods, body)
     if body.intent_deleted_at is not None:
         changes["intent_deleted_at"] = plain(body.intent_deleted_at)
     return changes

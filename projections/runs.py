@@ -11,7 +11,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from aggregates.charges.events import RealizationProcessed, RealizationRunClosed
+from aggregates.charges.events import EVENTS as CHARGE_EVENTS
+from aggregates.charges.events import RealizationRunClosed
 from aggregates.runs.events import (
     EVENTS,
     CreditsAllocated,
@@ -31,7 +32,8 @@ class RunRow(NamedTuple):
     """A realization run. Amounts are in its currency, at that currency's precision; times are UTC.
 
     `metered_quantity` is cumulative from the start of the charge's service period, `line_quantity` what this run
-    adds to earlier ones. `stored_at_lt` is the collection end, exclusive. `amount` to `total` are the run's totals;
+    adds to earlier ones; a flat fee has `amount_after_proration` instead. `stored_at_lt` is the collection end of
+    usage, exclusive; `booked_at` is when the credit of a flat fee is booked. `amount` to `total` are the run's totals,
     `credits` is what credit covers of them, net of corrections, and `realizations` its allocations and corrections in
     recorded order. `lines` are the rated lines, `line_count` how many.
     """
@@ -44,12 +46,16 @@ class RunRow(NamedTuple):
     currency: str
     currency_code: str
     currency_precision: int
-    feature: str
-    feature_id: UUID
-    meter_id: UUID
+    feature: str | None
+    feature_id: UUID | None
+    meter_id: UUID | None
     service_period_from: datetime
     service_period_to: datetime
-    stored_at_lt: datetime
+    stored_at_lt: datetime | None
+    booked_at: datetime | None
+    line: UUID | None
+    invoice: UUID | None
+    amount_after_proration: Decimal | None
     metered_quantity: Decimal | None
     line_quantity: Decimal | None
     true_quantity: Decimal | None
@@ -75,15 +81,15 @@ class RunRow(NamedTuple):
     position: int
 
 
-LISTENS = frozenset(event.NAME for event in EVENTS) | {RealizationRunClosed.NAME, RealizationProcessed.NAME}
+LISTENS = frozenset(event.NAME for event in EVENTS) | {
+    event.NAME for event in CHARGE_EVENTS if "run_id" in event.__struct_fields__
+}
 
 
 def run_of(entry: Entry) -> tuple[Key]:
     """The run that an event is about: its stream, or the one that an event of the charge names."""
-    body = entry.record.body
-    if isinstance(body, RealizationRunClosed | RealizationProcessed):
-        return ((body.run_id,),)
-    return ((entry.record.stream,),)
+    record = entry.record
+    return ((getattr(record.body, "run_id", record.stream),),)
 
 
 def run_row(row: RunRow | None, entry: Entry, key: Key) -> RunRow | None:
@@ -117,6 +123,10 @@ def _started(body: RealizationRunStarted, entry: Entry) -> RunRow:
         service_period_from=body.service_period_from,
         service_period_to=body.service_period_to,
         stored_at_lt=body.stored_at_lt,
+        booked_at=getattr(body, "booked_at", None),
+        line=getattr(body, "line_id", None),
+        invoice=getattr(body, "invoice_id", None),
+        amount_after_proration=None,
         metered_quantity=None,
         line_quantity=None,
         true_quantity=None,
@@ -146,13 +156,7 @@ def _started(body: RealizationRunStarted, entry: Entry) -> RunRow:
 def _changes(row: RunRow, body: Any, at: datetime) -> dict[str, Any]:
     match body:
         case RunRated():
-            return _totals(body.totals) | {
-                "metered_quantity": body.metered_quantity,
-                "line_quantity": EXACT.subtract(body.metered_quantity, body.pre_line_quantity),
-                "lines": json_text(body.detailed_lines),
-                "line_count": len(body.detailed_lines),
-                "rating_engine": str(body.rating_engine),
-            }
+            return _totals(body.totals) | _rated(body)
         case QuantityClamped():
             return {"true_quantity": body.metered_quantity}
         case CreditsAllocated():
@@ -162,14 +166,28 @@ def _changes(row: RunRow, body: Any, at: datetime) -> dict[str, Any]:
         case RunFinalized():
             no_fiat = body.no_fiat_transaction_required
             return _totals(body.totals) | {"finalized_at": at, "no_fiat": no_fiat}
-        case RealizationProcessed():
-            return {"no_fiat": body.no_fiat}
         case RealizationRunClosed():
             return {"ended_at": at, "ended_reason": body.reason.value}
         case RunVoided():
             return {"voided": True, "voided_at": body.deleted_at, "void_reason": body.reason.value}
         case _:
-            return {}
+            # Events of the charge that name the run and know whether anything is left to pay in fiat.
+            return {"no_fiat": body.no_fiat} if hasattr(body, "no_fiat") else {}
+
+
+def _rated(body: RunRated) -> dict[str, Any]:
+    """What rating says besides the totals: quantities of usage, or amount and period of a flat fee."""
+    rated: dict[str, Any] = {"lines": json_text(body.detailed_lines), "line_count": len(body.detailed_lines)}
+    amount = getattr(body, "amount_after_proration", None)
+    if amount is not None:
+        period = body.service_period
+        bounds = {"service_period_from": period.from_, "service_period_to": period.to} if period else {}
+        return rated | bounds | {"amount_after_proration": amount}
+    return rated | {
+        "metered_quantity": body.metered_quantity,
+        "line_quantity": EXACT.subtract(body.metered_quantity, body.pre_line_quantity),
+        "rating_engine": str(body.rating_engine),
+    }
 
 
 def _totals(totals: Any) -> dict[str, Any]:

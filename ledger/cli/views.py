@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import RenderableType
 
+from ledger.answers import Posting, RunView
 from ledger.balances import Balance
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
-from ledger.views import Posting, RunView
 
 app = typer.Typer()
 

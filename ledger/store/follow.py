@@ -17,15 +17,16 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from aggregates.event import AnyRecorded
 from aggregates.values.errors import PreconditionFailed, ProjectionNotFound, Unavailable
 from ledger.store import mapper
+from ledger.store.compare import UNREADABLE, Comparison, compared, unreadable
 from ledger.store.store import LogRecord, Store
-from projections.projection import AnyProjection, Appended, Entry, Key, Row, Rows
+from projections.projection import AnyProjection, Appended, Entry, Row, Rows
 from projections.stores.tables import Generation, GenerationGone, Reader, Status, Tables
 
 PAGE = 2_000
@@ -37,46 +38,12 @@ BUILD_PAGE = 10_000
 KEPT_ROWS = 200_000
 """Rows that a rebuild keeps at hand between pages."""
 
-SHOWN_DIFFERENCES = 20
 ATTEMPTS = 100
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 STALLED_SECONDS = 10.0
 
-UNREADABLE = (ValueError, ArithmeticError, TypeError, LookupError, AttributeError, msgspec.MsgspecError)
-"""What a value that somebody changed by hand makes of whoever reads it."""
-
 Decode = Callable[[str, bytes], AnyRecorded]
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """Where a stored view is not what its events say: in which row and column; a whole row where `column` is absent."""
-
-    view: str
-    key: dict[str, Any]
-    column: str | None
-    expected: object
-    found: object
-
-    def __str__(self) -> str:
-        place = ", ".join(f"{name}={value}" for name, value in self.key.items())
-        what = f"{self.view}[{place}]" + (f".{self.column}" if self.column else "")
-        return f"{what}: expected {_shown(self.expected)}, found {_shown(self.found)}"
-
-
-class Comparison(msgspec.Struct, frozen=True):
-    """A stored view against the same events folded anew, both up to `position`. `differences` are the first ones."""
-
-    view: str
-    position: int
-    rows: int
-    differing: int
-    differences: tuple[Difference, ...]
-
-    @property
-    def equal(self) -> bool:
-        """Whether every row and column was as expected."""
-        return self.differing == 0
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -295,7 +262,7 @@ class Follower:
             if live is None or live.version != projection.version:
                 raise Unavailable(f"view {name}", "it has not been built by this release yet")
             expected = self._folded_anew(projection, live.position)
-            return _compared(projection, live.position, expected, reader.rows(projection, live))
+            return compared(projection, live.position, expected, reader.rows(projection, live))
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -379,13 +346,13 @@ class Follower:
                     return None
                 if live.position == built.position:
                     expected = reader.rows(target.projection, built)
-                    return _compared(target.projection, live.position, expected, reader.rows(target.projection, live))
+                    return compared(target.projection, live.position, expected, reader.rows(target.projection, live))
             head = max(live.position, built.position)
             self._run([target._replace(generation=built)], head)
             try:
                 self._run([Target(target.projection, live)], head)
             except UNREADABLE as error:
-                return _unreadable(target.projection, live.position, error)
+                return unreadable(target.projection, live.position, error)
         raise Unavailable(f"view {name}", "it kept moving on while it was compared; try again")
 
     def _exchange(self, target: Target, comparison: Comparison | None) -> Rebuilt:
@@ -464,70 +431,3 @@ def _without_cycle_collection() -> Generator[None]:
 
 def _kept_rows(projection: AnyProjection) -> Rows | None:
     return None if isinstance(projection, Appended) else Rows(lambda _keys: {}, complete=True)
-
-
-# ── comparing ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _compared(projection: AnyProjection, position: int, expected: Iterator[Row], found: Iterator[Row]) -> Comparison:
-    """Walk two generations side by side in the order of their keys."""
-    rows = differing = 0
-    shown: list[Difference] = []
-    try:
-        for key, left, right in _side_by_side(projection, expected, found):
-            rows += 1
-            if left is not None and right is not None and tuple(left) == tuple(right):
-                continue
-            differing += 1
-            if len(shown) < SHOWN_DIFFERENCES:
-                shown.extend(_differences(projection, key, left, right))
-    except UNREADABLE as error:
-        return _unreadable(projection, position, error)
-    return Comparison(projection.name, position, rows, differing, tuple(shown))
-
-
-def _unreadable(projection: AnyProjection, position: int, error: Exception) -> Comparison:
-    """A live view with values that cannot be read at all: the first one is reported, and a rebuild heals it."""
-    found = f"{type(error).__name__}: {error}"
-    difference = Difference(projection.name, {}, None, "rows that can be read", found)
-    return Comparison(projection.name, position, 0, 1, (difference,))
-
-
-def _side_by_side(
-    projection: AnyProjection, expected: Iterator[Row], found: Iterator[Row]
-) -> Iterator[tuple[Key, Row | None, Row | None]]:
-    key_of = projection.key_of
-    left, right = next(expected, None), next(found, None)
-    while left is not None or right is not None:
-        left_key = key_of(left) if left is not None else None
-        right_key = key_of(right) if right is not None else None
-        if right_key is None or (left_key is not None and left_key < right_key):
-            assert left_key is not None
-            yield left_key, left, None
-            left = next(expected, None)
-        elif left_key is None or right_key < left_key:
-            yield right_key, None, right
-            right = next(found, None)
-        else:
-            yield left_key, left, right
-            left, right = next(expected, None), next(found, None)
-
-
-def _differences(projection: AnyProjection, key: Key, expected: Row | None, found: Row | None) -> Iterator[Difference]:
-    named = dict(zip(projection.key, key, strict=True))
-    if expected is None or found is None:
-        yield Difference(
-            projection.name, named, None, expected and _named(projection, expected), found and _named(projection, found)
-        )
-        return
-    for column, left, right in zip(projection.names, expected, found, strict=True):
-        if left != right:
-            yield Difference(projection.name, named, column, left, right)
-
-
-def _named(projection: AnyProjection, row: Row) -> dict[str, Any]:
-    return dict(zip(projection.names, row, strict=True))
-
-
-def _shown(value: object) -> str:
-    return "nothing" if value is None else str(value)

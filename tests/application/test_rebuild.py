@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from aggregates.charges.state import Charge
 from aggregates.values.errors import LedgerError
+from ledger.answers import ChargeView
 from ledger.facade import Ledger
-from ledger.views import ChargeView
 from projections.catalogue import PROJECTIONS
 from tests.application.scenes import at, january_charge, opened, used, with_customer
 from tests.support.counters import changed_rows

@@ -206,7 +206,7 @@ def die_at(follower: Follower, tables: Tables, moment: str, patch: pytest.Monkey
         case "indexes":
             patch.setattr(tables, "finish", die)
         case "comparison":
-            patch.setattr("ledger.store.follow._compared", die)
+            patch.setattr("ledger.store.follow.compared", die)
         case _:
             patch.setattr(tables, "swap", die)
 
