@@ -24,7 +24,7 @@ from aggregates.values.errors import Finding, LedgerError, Unavailable, Validati
 
 SCHEMA_VERSION = 1
 CONNECT_SECONDS = 10
-POOL_SECONDS = 30.0
+POOL_SECONDS = 10.0
 POOL_MAX = 10
 LOCK_SECONDS = 30
 

@@ -76,7 +76,9 @@ _PUT_SNAPSHOT = (
     " version = excluded.version, name = excluded.name, data = excluded.data WHERE excluded.version >= version"
 )
 _DUE_CUSTOMERS = (
-    "SELECT DISTINCT customer FROM ledger_charge_index WHERE namespace = ? AND advance_after <= ? AND customer > ?"
+    # Whoever polls pays for what is due, not for all that waits.
+    "SELECT DISTINCT customer FROM ledger_charge_index INDEXED BY ledger_charge_index_due"
+    " WHERE namespace = ? AND advance_after <= ? AND customer > ?"
     " ORDER BY customer LIMIT ?"
 )
 

@@ -12,7 +12,8 @@ from ledger.store.arrays import Array
 from ledger.store.group_commit import Verdicts
 from ledger.store.open import open_store
 from ledger.store.postgres import PostgresStore
-from ledger.store.store import LogRecord, Save, Saved, StaleSave
+from ledger.store.store import LogRecord, Save, Saved, SnapshotRow, StaleSave
+from tests.support.postgres import PostgresServer
 from tests.unit.ledger.store.stores import NOON, receipt_of, records
 
 LOCK = b"SELECT pg_advisory_xact_lock(hashtextextended('ledger_events ' || current_schema(), 0))"
@@ -158,6 +159,28 @@ def test_a_follower_is_woken_by_what_another_process_appends(store: PostgresStor
     follower.join()
 
     assert pages == [1, 2, 3]
+
+
+def test_a_database_that_is_gone_is_an_outage_for_every_call(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.store.postgres_database.POOL_SECONDS", 0.5)
+    with postgres_server.fresh_database() as url:
+        store = open_store(url)
+        stream = uuid4()
+        store.append(Save(records(stream, 1)), NOON)
+
+    for call in (
+        lambda: store.append(Save(records(stream, 2)), NOON),
+        lambda: store.read_stream(stream),
+        lambda: store.read_log(0, 10),
+        lambda: list(store.receipts()),
+    ):
+        with pytest.raises(Unavailable) as gone:
+            call()
+        assert gone.value.retryable
+    store.save_snapshot(SnapshotRow(stream, 1, "thing.v1", b"{}"))  # only an optimisation: logged, not raised
+    store.close()
 
 
 def test_a_lock_that_is_held_for_ever_is_an_outage(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from psycopg import errors, sql
 
 from aggregates.values.errors import HistoryBroken, Unavailable, ValidationFailed
+from ledger.store import sqlite
 from ledger.store.open import open_sqlite
 from ledger.store.postgres import PostgresStore
 from ledger.store.store import Reservation, Save, SnapshotRow, StaleSave
@@ -77,6 +78,19 @@ def test_others_keep_tables_of_their_own_in_the_file(file: Path) -> None:
         assert connection.execute("SELECT x FROM mine").fetchall() == [(1,)]
     store.close()
     open_sqlite(str(file)).close()
+
+
+def test_what_is_due_is_found_without_walking_over_closed_charges(file: Path) -> None:
+    """The cost of advancing must not grow with the age of the customer: both queries go by their own index."""
+    connection = sqlite3.connect(file)
+
+    def plan(query: str, *values: object) -> str:
+        return " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values))
+
+    charges = f"{sqlite._CHARGES} WHERE namespace = ? AND customer = ? AND advance_after <= ? ORDER BY ordinal, charge"
+    assert "USING INDEX ledger_charge_index_waiting" in plan(charges, "default", "acme", 5)
+    assert "USING COVERING INDEX ledger_charge_index_due" in plan(sqlite._DUE_CUSTOMERS, "default", 5, "acme", 9)
+    connection.close()
 
 
 def test_a_file_whose_lock_is_held_is_unavailable(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
