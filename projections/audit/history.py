@@ -19,10 +19,9 @@ from aggregates.charges.events import EVENTS as CHARGE_EVENTS
 from aggregates.charges.events import ChargeEvent
 from aggregates.credits.events import EVENTS as POOL_EVENTS
 from aggregates.credits.events import CreditPoolEvent
-from aggregates.event import AnyRecorded, DomainEvent, Recorded
+from aggregates.event import AnyRecorded, DomainEvent, Recorded, aggregate_of
 from aggregates.invoices.events import EVENTS as INVOICE_EVENTS
 from aggregates.invoices.events import InvoiceEvent
-from aggregates.invoices.numbering import NumberDrawn
 from aggregates.runs.events import EVENTS as RUN_EVENTS
 from aggregates.runs.events import RunEvent
 from aggregates.values import decimals
@@ -91,8 +90,8 @@ def sentence(record: AnyRecorded, known: Known) -> str:
         return pools.sentence(cast("Recorded[CreditPoolEvent]", record), known)
     if kind in INVOICE_EVENTS:
         return invoices.sentence(cast("Recorded[InvoiceEvent]", record), known)
-    if kind is NumberDrawn:
-        return invoices.number(cast("Recorded[NumberDrawn]", record), known)
+    if aggregate_of(kind.NAME) == "number_series":
+        return invoices.number(record)
     return settings.sentence(cast("Recorded[SettingsEvent]", record), known)
 
 

@@ -7,7 +7,7 @@ fields and its samples for ever: whatever is built later must read them.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,8 @@ class _Sampler:
                 return UUID(int=0x0194_0000_0000_7000_8000_0000_0000_0000 + self.made)
             case inspect.DateTimeType():
                 return datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=self.made)
+            case inspect.DateType():
+                return date(2025, 1, 1) + timedelta(days=self.made)
             case inspect.DecimalType():
                 return Decimal(f"{self.made}.50")
             case inspect.IntType():

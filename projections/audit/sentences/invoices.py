@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aggregates.event import Recorded
+from aggregates.event import AnyRecorded, Recorded
 from aggregates.invoices import events as e
-from aggregates.invoices.documents import CreditNote
 from aggregates.invoices.events import InvoiceEvent
-from aggregates.invoices.numbering import NumberDrawn
 from aggregates.values.money import Currency
 from projections.audit import words
 from projections.audit.known import Known
@@ -24,8 +22,8 @@ def sentence(record: Recorded[InvoiceEvent], known: Known) -> str:
     return paying if paying is not None else _issuing(record.body, currency)
 
 
-def number(record: Recorded[NumberDrawn], _known: Known) -> str:
-    """The sentence of a number given to a document."""
+def number(record: AnyRecorded) -> str:
+    """The sentence of a number given to a document (`number_series.number_drawn.v1`)."""
     drawn = record.body
     return f"Number {drawn.number.text} given to {words.spaced(drawn.kind.value)} {words.short(drawn.document)}"
 
@@ -81,7 +79,8 @@ def _issuing(body: InvoiceEvent, currency: Currency | None) -> str:
         case e.InvoiceWarned(issue=issue):
             return f"Warning: {issue.message}"
         case e.CreditNoteIssued(credit_note=note):
-            return _credited(note, currency)
+            took = words.amount(note.total, currency)
+            return f"Credit note {note.number.text} took back {took} of invoice {note.invoice_number}"
         case e.InvoiceVoided(reason=reason):
             return "Invoice voided: all of it was credited" + _because(reason)
         case _:
@@ -90,11 +89,6 @@ def _issuing(body: InvoiceEvent, currency: Currency | None) -> str:
 
 def _because(reason: str | None) -> str:
     return f", because {reason}" if reason else ""
-
-
-def _credited(note: CreditNote, currency: Currency | None) -> str:
-    took = words.amount(note.total, currency)
-    return f"Credit note {note.number.text} took back {took} of invoice {note.invoice_number}"
 
 
 def _paying(body: InvoiceEvent, currency: Currency | None) -> str | None:
