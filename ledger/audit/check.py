@@ -23,7 +23,10 @@ from ledger.store.store import LogRecord, Store
 
 
 class Head(msgspec.Struct):
-    """Where a stream begins, and how far it has been read; what its events have in common, as far as it is known."""
+    """Where a stream begins, and how far it has been read; what its events have in common, as far as it is known.
+
+    `digest` is that of the last event read, in hex, as the next one has it.
+    """
 
     first: int
     aggregate: str

@@ -89,8 +89,12 @@ class Events(Check):
                 self.find(seen.place, "event of another stream", expected=row.stream, found=record.stream)
             elif record.version != row.version:
                 self.find(seen.place, "event of another version", expected=row.version, found=record.version)
-            elif record.prev != (link.hex() if (link := mapper.link(row.data)) is not None else None):
+            elif record.prev != (link := _text(mapper.link(row.data))):
                 self.find(seen.place, "two links in one event", expected=link, found=record.prev)
+
+
+def _text(link: bytes | None) -> str | None:
+    return link.decode(errors="replace") if link is not None else None
 
 
 def unreadable(row: LogRecord) -> str:
@@ -124,9 +128,9 @@ class Chains(Check):
             if row.version != head.version + 1:
                 self.find(seen.place, "version missing", expected=head.version + 1, found=row.version)
             elif link != head.digest:
-                self.find(seen.place, "chain is broken", expected=head.digest, found=link)
+                self.find(seen.place, "chain is broken", expected=_text(head.digest), found=_text(link))
             head.version = row.version
-            head.digest = row.digest
+            head.digest = row.digest.hex().encode()
             if seen.record is not None:
                 self._agree(seen, seen.record, head)
 

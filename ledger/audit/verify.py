@@ -22,7 +22,7 @@ from ledger.store.follow import Follower
 from ledger.store.repository import Repository
 from ledger.store.store import LogRecord
 
-PAGE = 2_000
+PAGE = 5_000
 """Records of a page of the log."""
 BATCH = 100
 """Charges that are read at once."""

@@ -55,19 +55,16 @@ def digest(data: bytes) -> bytes:
 
 
 def link(data: bytes) -> bytes | None:
-    """The digest that an event is linked to, without decoding it; None where it names none.
+    """The digest (hex) that an event is linked to, without decoding the event; None where it names none.
 
     The envelope is written in order and the body last, and a quote within a text is escaped: so the first such key is
-    the envelope's own. What is no digest comes back as it is, and links to nothing.
+    the envelope's own.
     """
     start = data.find(_PREV)
     if start < 0 or data.find(_BODY, 0, start) >= 0:
         return None
-    text = data[start + len(_PREV) : data.find(b'"', start + len(_PREV))]
-    try:
-        return bytes.fromhex(text.decode())
-    except ValueError:
-        return text
+    start += len(_PREV)
+    return data[start : data.find(b'"', start)]
 
 
 def decode(name: str, data: bytes) -> AnyRecorded:
