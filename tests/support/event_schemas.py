@@ -213,15 +213,15 @@ def rewrite(*, release: bool = False) -> list[str]:
         return [f"{name} is released and has changed; give it a new version and an upcast" for name in broken]
     if release:
         released = {**released, **{name: whole(today, name) for name in today["events"]}}
+    sampled = {name: samples(cls) for name, cls in stored_names().items() if name not in before["released"]}
     EVENTS.parent.mkdir(exist_ok=True)
     SAMPLES.mkdir(exist_ok=True)
     EVENTS.write_text(json.dumps({**today, "released": released}, indent=2, ensure_ascii=False) + "\n")
     for path in SAMPLES.glob("*.jsonl"):
         if path.name.removesuffix(".jsonl") not in before["released"]:
             path.unlink()
-    for name, cls in stored_names().items():
-        if name not in before["released"]:
-            (SAMPLES / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in samples(cls)))
+    for name, lines in sampled.items():
+        (SAMPLES / f"{name}.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
     return []
 
 
