@@ -17,7 +17,7 @@ from aggregates.journal.chart import Account, Authorization
 from aggregates.values.decimals import EXACT, ZERO
 from aggregates.values.money import Currency
 from projections.addresses import Address, read_address
-from projections.balance_history import BALANCE_HISTORY, BalanceHistory, held, nodes_before
+from projections.balance_history import BALANCE_HISTORY, FAN, BalanceHistory, held, nodes_before
 from projections.customer_balances import CUSTOMER_BALANCES
 from projections.stores.tables import Reader, Where
 
@@ -89,16 +89,18 @@ def _as_recorded(
     reader: Reader, pools: Sequence[UUID], as_of: datetime, position: int
 ) -> Iterable[tuple[str, Decimal]]:
     """Amounts by the key of the address, from the few nodes that stand for everything up to the position."""
-    lasts = reader.floors(BALANCE_HISTORY, [{"pool": pool, "level": 0} for pool in pools], "first_position", position)
-    for last in lasts:
+    for pool in pools:
+        up_to = [Where("pool", "=", pool), Where("level", "=", 0), Where("first_position", "<=", position)]
+        # The last leaf and, in the same question, those before it that no node stands for.
+        leaves = reader.select(BALANCE_HISTORY, up_to, order=("first_position",), descending=True, limit=FAN)
+        if not leaves:
+            continue
+        last, *earlier = leaves
         nodes = nodes_before(last.node)
-        prefixes = [{"pool": last.pool, "level": level, "node": node} for level, node in nodes if level]
+        prefixes = [{"pool": pool, "level": level, "node": node} for level, node in nodes if level]
+        alone = {node for level, node in nodes if not level}
         pages: list[BalanceHistory] = reader.floors(BALANCE_HISTORY, prefixes, "booked_from", as_of)
-        leaves = [node for level, node in nodes if not level]
-        if leaves:
-            of_leaves = [Where("pool", "=", last.pool), Where("level", "=", 0), Where("node", "in", leaves)]
-            pages += reader.select(BALANCE_HISTORY, of_leaves)
-        yield from held(pages, last, position, as_of).items()
+        yield from held([*pages, *(leaf for leaf in earlier if leaf.node in alone)], last, position, as_of).items()
 
 
 def _summed(amounts: Iterable[tuple[str, Decimal]]) -> dict[Address, Decimal]:

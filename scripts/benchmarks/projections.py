@@ -1,6 +1,6 @@
 """How fast views are made anew, and what a balance costs when the history is long. Floors in the same run.
 
-    .venv/bin/python scripts/benchmarks/projections.py [--lives 4000] [--entries 200000] [--sqlite]
+    .venv/bin/python scripts/benchmarks/projections.py [--lives 1500] [--entries 200000] [--sqlite]
 
 A life is one customer's January, played once through the whole ledger and then copied under other ids: two grants,
 usage, a usage charge that waits, is rated by tiers, paid from credit and finalised, another that is deleted. The floor
@@ -49,7 +49,7 @@ SAMPLES = 2_000
 def main() -> None:
     """Measure and print a line for each figure."""
     parser = argparse.ArgumentParser(description="How fast views are rebuilt and balances are read.")
-    parser.add_argument("--lives", type=int, default=4_000, help="customers with a January of their own")
+    parser.add_argument("--lives", type=int, default=1_500, help="customers with a January of their own")
     parser.add_argument("--entries", type=int, default=200_000, help="postings behind the balances")
     parser.add_argument("--sqlite", action="store_true", help="measure an SQLite file too")
     options = parser.parse_args()
