@@ -11,7 +11,6 @@ from threading import Event
 from typing import Any, cast
 from uuid import UUID
 
-import msgspec
 import psycopg
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
@@ -21,7 +20,8 @@ from aggregates.values.errors import LedgerError, Unavailable
 from ledger.store import arrays, claims, library
 from ledger.store.arrays import Array
 from ledger.store.group_commit import GroupCommit, Job, Verdicts, job
-from ledger.store.postgres_database import Connection, PostgresDatabase, Row
+from ledger.store.postgres_columns import PARAMETERS, charge_columns, parameters, receipt_of, reservation_columns
+from ledger.store.postgres_database import Connection, PostgresDatabase
 from ledger.store.store import (
     ChargeIndexRow,
     LogRecord,
@@ -32,14 +32,12 @@ from ledger.store.store import (
     Saved,
     SnapshotRow,
     StaleSave,
-    Written,
 )
 from ledger.store.tail import OUTAGE_SECONDS, PAGE
 
 log = logging.getLogger(__name__)
 
-_PARAMETERS = 37
-_APPEND = f"SELECT * FROM ledger_append({', '.join(['%b'] * _PARAMETERS)})".encode()
+_APPEND = f"SELECT * FROM ledger_append({', '.join(['%b'] * PARAMETERS)})".encode()
 # The statements of the server function look up single keys and insert: planned once, by index, whatever the planner
 # believes of tables it has not analysed yet. Planning them at every call would take ten times as long as they do.
 _PLANNING = "SELECT " + ", ".join(
@@ -95,9 +93,6 @@ _ATTEMPTS = 3
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 0.1
 
-_decode_written = msgspec.json.Decoder(tuple[Written, ...]).decode
-_encode = msgspec.json.encode
-
 
 class PostgresStore(PostgresApplicationRecorder):
     """A `Store` in one schema. `database` is for other tables in it: `connection()`, `transaction()`, `connect()`."""
@@ -135,7 +130,7 @@ class PostgresStore(PostgresApplicationRecorder):
         When the connection breaks, nobody knows whether the server has committed. The same call is made again: either
         it writes now, or it finds the streams moved, and then the stored receipt or digest tells by whom.
         """
-        values = _parameters(jobs)
+        values = parameters(jobs)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 verdicts = self._call(values)
@@ -194,7 +189,7 @@ class PostgresStore(PostgresApplicationRecorder):
         if receipt is None:
             return None
         rows = self.database.query(_ONE_RECEIPT, (receipt.namespace, receipt.customer, receipt.command_id))
-        if not rows or not claims.same_receipt(_receipt(rows[0]), receipt):
+        if not rows or not claims.same_receipt(receipt_of(rows[0]), receipt):
             return None
         return Saved(*rows[0][8:])
 
@@ -264,11 +259,11 @@ class PostgresStore(PostgresApplicationRecorder):
     def receipt(self, namespace: str, customer: str, command_id: UUID) -> Receipt | None:
         self._probe("receipt")
         rows = self.database.query(_ONE_RECEIPT, (namespace, customer, command_id))
-        return _receipt(rows[0]) if rows else None
+        return receipt_of(rows[0]) if rows else None
 
     def receipts(self) -> Iterator[Receipt]:
         self._probe("receipts")
-        return map(_receipt, self.database.rows(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
+        return map(receipt_of, self.database.rows(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
 
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         self._probe("charges_of")
@@ -303,8 +298,8 @@ class PostgresStore(PostgresApplicationRecorder):
             connection.execute(_APPEND_LOCK)
             for statement in _CLEAR_INLINE:
                 connection.execute(statement)
-            connection.execute(_PUT_CHARGES, _charge_columns(charges))
-            connection.execute(_PUT_RESERVATIONS, _reservation_columns(reservations))
+            connection.execute(_PUT_CHARGES, charge_columns(charges))
+            connection.execute(_PUT_RESERVATIONS, reservation_columns(reservations))
 
     # ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -357,92 +352,3 @@ def _await_notification(listener: Connection, stop: Event | None) -> None:
 def _close(connection: Connection | None) -> None:
     if connection is not None:
         connection.close()
-
-
-# ── columns and rows ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _parameters(jobs: Sequence[Job]) -> tuple[Array, ...]:
-    """A group of saves as the columns that the server function takes, in its order."""
-    saves = [(number, each.save) for number, each in enumerate(jobs, 1)]
-    events = [(number, place, row) for number, save in saves for place, row in enumerate(save.records)]
-    relied = [(number, stream, version) for number, each in enumerate(jobs, 1) for stream, version in each.versions]
-    receipts = [(number, save.receipt) for number, save in saves if save.receipt is not None]
-    charges = [(number, row, claims.birth(save, row)) for number, save in saves for row in claims.charges(save)]
-    holds = [(number, hold) for number, each in enumerate(jobs, 1) for hold in each.holds]
-    return (
-        arrays.moments([each.now for each in jobs]),
-        arrays.ints([len(save.records) for _, save in saves]),
-        arrays.ints([number for number, _, _ in events]),
-        arrays.ints([place for _, place, _ in events]),
-        arrays.uuids([row.stream for _, _, row in events]),
-        arrays.bigints([row.version for _, _, row in events]),
-        arrays.texts([row.name for _, _, row in events]),
-        arrays.byteas([row.data for _, _, row in events]),
-        arrays.byteas([row.digest for _, _, row in events]),
-        arrays.ints([number for number, _, _ in relied]),
-        arrays.uuids([stream for _, stream, _ in relied]),
-        arrays.bigints([version for _, _, version in relied]),
-        arrays.ints([number for number, _ in receipts]),
-        arrays.texts([receipt.namespace for _, receipt in receipts]),
-        arrays.texts([receipt.customer for _, receipt in receipts]),
-        arrays.uuids([receipt.command_id for _, receipt in receipts]),
-        arrays.texts([receipt.unit for _, receipt in receipts]),
-        arrays.texts([receipt.fingerprint for _, receipt in receipts]),
-        arrays.texts([bytes(receipt.answer).decode() for _, receipt in receipts]),
-        arrays.texts([_encode(receipt.written).decode() for _, receipt in receipts]),
-        arrays.texts([str(receipt.digest) for _, receipt in receipts]),
-        arrays.ints([number for number, _, _ in charges]),
-        arrays.uuids([row.charge for _, row, _ in charges]),
-        arrays.texts([row.namespace for _, row, _ in charges]),
-        arrays.texts([row.customer for _, row, _ in charges]),
-        arrays.texts([row.charge_type for _, row, _ in charges]),
-        arrays.texts([row.status for _, row, _ in charges]),
-        arrays.moments([row.advance_after for _, row, _ in charges]),
-        arrays.bigints([row.ordinal for _, row, _ in charges]),
-        arrays.bigints([birth for _, _, birth in charges]),
-        arrays.ints([number for number, _ in holds]),
-        arrays.texts([hold.namespace for _, hold in holds]),
-        arrays.texts([hold.customer for _, hold in holds]),
-        arrays.texts([hold.kind for _, hold in holds]),
-        arrays.texts([hold.key for _, hold in holds]),
-        arrays.uuids([hold.wanted for _, hold in holds]),
-        arrays.uuids([hold.owner for _, hold in holds]),
-    )
-
-
-def _charge_columns(rows: Sequence[ChargeIndexRow]) -> tuple[Array, ...]:
-    return (
-        arrays.texts([row.namespace for row in rows]),
-        arrays.texts([row.customer for row in rows]),
-        arrays.uuids([row.charge for row in rows]),
-        arrays.texts([row.charge_type for row in rows]),
-        arrays.texts([row.status for row in rows]),
-        arrays.moments([row.advance_after for row in rows]),
-        arrays.bigints([row.ordinal for row in rows]),
-    )
-
-
-def _reservation_columns(rows: Sequence[Reservation]) -> tuple[Array, ...]:
-    held = [row for row in rows if row.owner is not None]
-    return (
-        arrays.texts([row.namespace for row in held]),
-        arrays.texts([row.customer for row in held]),
-        arrays.texts([row.kind for row in held]),
-        arrays.texts([row.key for row in held]),
-        arrays.uuids([row.owner for row in held]),
-    )
-
-
-def _receipt(row: Row) -> Receipt:
-    namespace, customer, command_id, unit, fingerprint, answer, written, digest = row[:8]
-    return Receipt(
-        namespace=namespace,
-        customer=customer,
-        command_id=command_id,
-        unit=unit,
-        fingerprint=fingerprint,
-        answer=msgspec.Raw(answer.encode()),
-        written=_decode_written(written),
-        digest=digest,
-    )

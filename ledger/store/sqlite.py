@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder
 
@@ -21,6 +20,7 @@ from aggregates.values.errors import LedgerError
 from ledger.store import claims, library
 from ledger.store.group_commit import GroupCommit, Job, Verdicts, job
 from ledger.store.sqlite_file import SQLiteFile
+from ledger.store.sqlite_rows import charge_of, log_records, micros, moment_of, receipt_key, receipt_of, receipt_row
 from ledger.store.store import (
     ChargeIndexRow,
     LogRecord,
@@ -31,14 +31,10 @@ from ledger.store.store import (
     Saved,
     SnapshotRow,
     StaleSave,
-    Written,
 )
 from ledger.store.tail import Hints, tail
 
 log = logging.getLogger(__name__)
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 _HEAD = "SELECT notification_id, log_time FROM ledger_events ORDER BY notification_id DESC LIMIT 1"
 _VERSION = (
@@ -82,9 +78,6 @@ _DUE_CUSTOMERS = (
     " ORDER BY customer LIMIT ?"
 )
 
-_decode_written = msgspec.json.Decoder(tuple[Written, ...]).decode
-_encode = msgspec.json.encode
-
 
 class SQLiteStore(SQLiteApplicationRecorder):
     """A `Store` in one file. `file` is for other tables in it: `reading()`, `writing()`, `connect()`, `path`."""
@@ -125,7 +118,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
                     if not _holds_true(connection, each):
                         verdicts.append(None)
                         continue
-                    moment = _micros(each.now)
+                    moment = micros(each.now)
                     log_time = moment if log_time is None else max(moment, log_time)
                     verdicts.append(_insert(connection, each, position, log_time))
                     position += len(each.save.records)
@@ -138,10 +131,10 @@ class SQLiteStore(SQLiteApplicationRecorder):
         if receipt is None:
             return None
         with self.file.reading() as connection:
-            row = connection.execute(_ONE_RECEIPT, _receipt_key(receipt)).fetchone()
-        if row is None or not claims.same_receipt(_receipt(row), receipt):
+            row = connection.execute(_ONE_RECEIPT, receipt_key(receipt)).fetchone()
+        if row is None or not claims.same_receipt(receipt_of(row), receipt):
             return None
-        return Saved(row[8], row[9], _moment(row[10]))
+        return Saved(row[8], row[9], moment_of(row[10]))
 
     # ── reading the log ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -162,9 +155,9 @@ class SQLiteStore(SQLiteApplicationRecorder):
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         self._probe("read_log")
         with self.file.reading() as connection:
-            page = _log_records(connection.execute(_LOG, (after, _LAST_POSITION, max(limit, 1))))
+            page = log_records(connection.execute(_LOG, (after, _LAST_POSITION, max(limit, 1))))
             if page and page[-1].position < page[-1].last:
-                page += _log_records(connection.execute(_LOG, (page[-1].position, page[-1].last, -1)))
+                page += log_records(connection.execute(_LOG, (page[-1].position, page[-1].last, -1)))
         return page
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
@@ -178,7 +171,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
 
     def position_at(self, moment: datetime) -> int:
         self._probe("position_at")
-        wanted = _micros(moment)
+        wanted = micros(moment)
         with self.file.reading() as connection:
             row = connection.execute(_HEAD).fetchone()
             # Log times never go back, so the answer is found by halving; no index has to be kept for it.
@@ -198,11 +191,11 @@ class SQLiteStore(SQLiteApplicationRecorder):
         self._probe("receipt")
         with self.file.reading() as connection:
             row = connection.execute(_ONE_RECEIPT, (namespace, customer, command_id.hex)).fetchone()
-        return _receipt(row) if row else None
+        return receipt_of(row) if row else None
 
     def receipts(self) -> Iterator[Receipt]:
         self._probe("receipts")
-        return map(_receipt, self._all(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
+        return map(receipt_of, self._all(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
 
     def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
         self._probe("charges_of")
@@ -212,18 +205,18 @@ class SQLiteStore(SQLiteApplicationRecorder):
                 rows = connection.execute(f"{_CHARGES}{where} ORDER BY ordinal, charge", values)
             else:
                 where += " AND advance_after <= ? ORDER BY ordinal, charge"
-                rows = connection.execute(f"{_CHARGES}{where}", [*values, _micros(due)])
-            return [_charge(row) for row in rows]
+                rows = connection.execute(f"{_CHARGES}{where}", [*values, micros(due)])
+            return [charge_of(row) for row in rows]
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         self._probe("due_customers")
         with self.file.reading() as connection:
-            rows = connection.execute(_DUE_CUSTOMERS, (namespace, _micros(now), after, limit)).fetchall()
+            rows = connection.execute(_DUE_CUSTOMERS, (namespace, micros(now), after, limit)).fetchall()
         return [customer for (customer,) in rows]
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")
-        return map(_charge, self._all(f"{_CHARGES} ORDER BY ordinal, charge"))
+        return map(charge_of, self._all(f"{_CHARGES} ORDER BY ordinal, charge"))
 
     def reservation(self, namespace: str, customer: str, kind: str, key: str) -> UUID | None:
         self._probe("reservation")
@@ -308,7 +301,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
         if topics:
             query = _LOG.replace(" ORDER BY", f" AND topic IN ({', '.join('?' * len(topics))}) ORDER BY")
         with self.file.reading() as connection:
-            return [library.notification(row) for row in _log_records(connection.execute(query, values))]
+            return [library.notification(row) for row in log_records(connection.execute(query, values))]
 
 
 _LAST_POSITION = 2**63 - 1
@@ -329,7 +322,7 @@ def _holds_true(connection: sqlite3.Connection, each: Job) -> bool:
             if row is not None and row[0] != hold.wanted.hex:
                 return False
     receipt = each.save.receipt
-    return receipt is None or connection.execute(_ONE_RECEIPT, _receipt_key(receipt)).fetchone() is None
+    return receipt is None or connection.execute(_ONE_RECEIPT, receipt_key(receipt)).fetchone() is None
 
 
 def _insert(connection: sqlite3.Connection, each: Job, position: int, log_time: int) -> Saved:
@@ -341,9 +334,9 @@ def _insert(connection: sqlite3.Connection, each: Job, position: int, log_time: 
         for place, (stream, version, name, data, digest) in enumerate(save.records, position + 1)
     ]
     connection.executemany(_INSERT_EVENT, rows)
-    saved = Saved(position + 1, last, _moment(log_time))
+    saved = Saved(position + 1, last, moment_of(log_time))
     if save.receipt is not None:
-        connection.execute(_INSERT_RECEIPT, _receipt_row(save.receipt, saved, log_time))
+        connection.execute(_INSERT_RECEIPT, receipt_row(save.receipt, saved, log_time))
     for row in claims.charges(save):
         born = claims.birth(save, row)
         ordinal = row.ordinal or (saved.first + born if born is not None else _born(connection, row.charge, last))
@@ -359,7 +352,7 @@ def _born(connection: sqlite3.Connection, charge: UUID, otherwise: int) -> int:
 
 
 def _put_charge(connection: sqlite3.Connection, row: ChargeIndexRow, ordinal: int) -> None:
-    advance_after = None if row.advance_after is None else _micros(row.advance_after)
+    advance_after = None if row.advance_after is None else micros(row.advance_after)
     values = (row.namespace, row.customer, row.charge.hex, row.charge_type, row.status, advance_after, ordinal)
     connection.execute(_PUT_CHARGE, values)
 
@@ -371,61 +364,10 @@ def _hold(connection: sqlite3.Connection, name: tuple[str, str, str, str], owner
         connection.execute(_RESERVE, (*name, owner.hex))
 
 
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def _moment(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)
-
-
 def _read_stream(connection: sqlite3.Connection, stream: UUID, after: int) -> list[LogRecord]:
     rows = connection.execute(_STREAM, (stream.hex, after)).fetchall()
-    moments = {log_time: _moment(log_time) for log_time in {row[5] for row in rows}}
+    moments = {log_time: moment_of(log_time) for log_time in {row[5] for row in rows}}
     return [
         LogRecord(position, stream, version, name, data, digest, moments[log_time], last)
         for position, version, name, data, digest, log_time, last in rows
     ]
-
-
-def _log_records(rows: Iterable[tuple[Any, ...]]) -> list[LogRecord]:
-    """Rows of the log; a save's records share its moment, and a page has far fewer streams than records."""
-    page = list(rows)
-    streams = {stream: UUID(stream) for stream in {row[1] for row in page}}
-    moments = {log_time: _moment(log_time) for log_time in {row[6] for row in page}}
-    return [
-        LogRecord(position, streams[stream], version, name, data, digest, moments[log_time], last)
-        for position, stream, version, name, data, digest, log_time, last in page
-    ]
-
-
-def _receipt_key(receipt: Receipt) -> tuple[str, str, str]:
-    return receipt.namespace, receipt.customer, receipt.command_id.hex
-
-
-def _receipt_row(receipt: Receipt, saved: Saved, log_time: int) -> tuple[object, ...]:
-    texts = (receipt.unit, receipt.fingerprint, bytes(receipt.answer).decode(), _encode(receipt.written).decode())
-    return (*_receipt_key(receipt), *texts, receipt.digest, saved.first, saved.last, log_time)
-
-
-def _receipt(row: Any) -> Receipt:
-    namespace, customer, command_id, unit, fingerprint, answer, written, digest = row[:8]
-    return Receipt(
-        namespace=namespace,
-        customer=customer,
-        command_id=UUID(command_id),
-        unit=unit,
-        fingerprint=fingerprint,
-        answer=msgspec.Raw(answer.encode()),
-        written=_decode_written(written),
-        digest=digest,
-    )
-
-
-def _charge(row: Any) -> ChargeIndexRow:
-    namespace, customer, charge, charge_type, status, advance_after, ordinal = row
-    due = None if advance_after is None else _moment(advance_after)
-    return ChargeIndexRow(namespace, customer, UUID(charge), charge_type, status, due, ordinal)
