@@ -132,7 +132,8 @@ class Units:
     def carry_out(self, unit: Unit, answer_type: type[A], decide: Callable[[Work], A]) -> Done:
         """Decide and save, or answer as before. Raises what the decision raises.
 
-        Raises `ConflictingRetry` for another content, `ConcurrentChange` when the race was lost too often.
+        Raises `ConflictingRetry` for another content, `ConcurrentChange` when the race was lost too often, and
+        `HistoryBroken` when the receipt of an earlier time was changed since.
 
         A decision that emits nothing leaves nothing behind, no receipt either: asked again, it is decided again.
 
@@ -168,6 +169,9 @@ class Units:
         receipt = self.repository.store.receipt(unit.namespace, unit.customer, unit.command_id)
         if receipt is None:
             return None
+        if not receipt.is_intact:
+            place = f"receipt of command {unit.command_id}"
+            raise HistoryBroken(place, f"fields of digest {receipt.digest}", "others")
         if receipt.fingerprint != unit.fingerprint:
             raise ConflictingRetry(unit.command_id)
         return Done(msgspec.json.decode(receipt.answer, type=answer_type), repeated=True, position=0)

@@ -22,7 +22,9 @@ from aggregates.journal.chart import Account
 from aggregates.journal.postings import Entry
 from aggregates.lifecycle import Status
 from aggregates.runs.events import CreditsAllocated, RunFinalized, RunRated, VoidReason
+from aggregates.values.errors import HistoryBroken
 from aggregates.values.totals import Totals
+from ledger import Ledger
 from ledger.audit.checks import CHAINS
 from ledger.audit.report import SHOWN, AuditFinding, Progress
 from ledger.audit.tables import index_row, keys_held, state_of_rows
@@ -30,7 +32,7 @@ from ledger.store import mapper
 from ledger.store.store import LogRecord, NewRecord, Receipt, Save, Written
 from tests.support.charging import new_purchase
 from tests.support.stored import StoredWorld, small_history
-from tests.support.tampering import Hands, hands_on, log_of
+from tests.support.tampering import Hands, hands_on, hands_on_store, log_of
 
 
 class Scene:
@@ -239,6 +241,19 @@ def test_a_receipt_that_leaves_an_event_out_is_found(scene: Scene) -> None:
 
     (finding,) = scene.found("receipts")
     assert (finding.expected, finding.message) == ("nothing", "receipt and events differ")
+
+
+@pytest.mark.parametrize("change", [{"fingerprint": "11" * 32}, {"answer": msgspec.Raw(b'{"customer":"other"}')}])
+def test_a_command_is_not_answered_from_a_changed_receipt(store_url: str, change: dict[str, Any]) -> None:
+    with Ledger.open(store_url) as ledger:
+        ledger.customers.create("acme", command_id="once")
+        receipt = list(ledger.store.receipts())[-1]
+        hands = hands_on_store(store_url, ledger.store)
+        hands.put_receipt(msgspec.structs.replace(receipt, **change, digest=receipt.digest))
+        hands.close()
+
+        with pytest.raises(HistoryBroken):
+            ledger.customers.create("acme", command_id="once")
 
 
 # ── what is kept beside the events ───────────────────────────────────────────────────────────────────────────

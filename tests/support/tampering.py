@@ -8,8 +8,9 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from ledger.store.follow import Follower
 from ledger.store.memory import MemoryStore
-from ledger.store.store import LogRecord, Receipt
+from ledger.store.store import LogRecord, Receipt, Store
 from projections.stores.memory import MemoryTables
 from projections.stores.tables import Status
 from tests.support.stored import StoredWorld
@@ -30,8 +31,8 @@ class Live(NamedTuple):
     table: str
 
 
-def live(world: StoredWorld, view: str) -> Live:
-    with world.follower.tables.reading() as reader:
+def live(follower: Follower, view: str) -> Live:
+    with follower.tables.reading() as reader:
         generation = reader.generation(view, Status.LIVE)
     assert generation is not None
     return Live(view, generation.number, generation.table)
@@ -40,8 +41,8 @@ def live(world: StoredWorld, view: str) -> Live:
 class SqlHands:
     """Reaches into the tables of a database; ids go in as the database has them."""
 
-    def __init__(self, url: str, world: StoredWorld) -> None:
-        self._world = world
+    def __init__(self, url: str, follower: Follower | None) -> None:
+        self._follower = follower
         self.is_sqlite = url.startswith("sqlite")
         self._connection: Any = (
             sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
@@ -101,7 +102,8 @@ class SqlHands:
 
     def change_view(self, view: str, column: str, value: object) -> None:
         """Let that column have this value in every row."""
-        self.run(f'UPDATE "{live(self._world, view).table}" SET {column} = ?', value)
+        assert self._follower is not None
+        self.run(f'UPDATE "{live(self._follower, view).table}" SET {column} = ?', value)
 
     def change_snapshot(self, data: bytes) -> None:
         self.run("UPDATE ledger_snapshots SET data = ?", data)
@@ -110,12 +112,10 @@ class SqlHands:
 class MemoryHands:
     """The same in the lists and dictionaries of memory."""
 
-    def __init__(self, world: StoredWorld) -> None:
-        assert isinstance(world.store, MemoryStore)
-        assert isinstance(world.follower.tables, MemoryTables)
-        self._store = world.store
-        self._tables = world.follower.tables
-        self._world = world
+    def __init__(self, store: Store, follower: Follower | None) -> None:
+        assert isinstance(store, MemoryStore)
+        self._store = store
+        self._follower = follower
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -163,8 +163,11 @@ class MemoryHands:
 
     def change_view(self, view: str, column: str, value: object) -> None:
         changed: dict[str, Any] = {column: value}
-        where = live(self._world, view)
-        rows: dict[Any, Any] = self._tables._contents[where.name, where.number].rows
+        assert self._follower is not None
+        where = live(self._follower, view)
+        tables = self._follower.tables
+        assert isinstance(tables, MemoryTables)
+        rows: dict[Any, Any] = tables._contents[where.name, where.number].rows
         for key, row in rows.items():
             rows[key] = row._replace(**changed)
 
@@ -177,8 +180,13 @@ Hands = SqlHands | MemoryHands
 
 
 def hands_on(url: str, world: StoredWorld) -> Hands:
-    """Hands on the tables of that store."""
-    return MemoryHands(world) if url == "memory:" else SqlHands(url, world)
+    """Hands on the tables of that world's store and views."""
+    return hands_on_store(url, world.store, world.follower)
+
+
+def hands_on_store(url: str, store: Store, follower: Follower | None = None) -> Hands:
+    """Hands on the tables of a store, and of its views where they are given."""
+    return MemoryHands(store, follower) if url == "memory:" else SqlHands(url, follower)
 
 
 def log_of(world: StoredWorld) -> Sequence[LogRecord]:
