@@ -7,6 +7,7 @@ run rated with it, as it was (lifecycles §5.6).
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, assert_never
 from uuid import UUID
@@ -16,6 +17,7 @@ import msgspec
 from aggregates.event import DomainEvent, Recorded, Stream
 from aggregates.values.identifiers import catalogue_key_stream
 from aggregates.values.money import Currency
+from aggregates.values.period import Instant
 
 MAX_DECIMALS = 18
 
@@ -26,6 +28,7 @@ class EntryKind(StrEnum):
     METER = "meter"
     FEATURE = "feature"
     CURRENCY = "currency"
+    COST_BASIS = "cost_basis"
 
 
 class Aggregation(StrEnum):
@@ -62,6 +65,19 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     meter_id: UUID | None = None
 
 
+class CostBasis(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An entry of a custom currency's rate table: a unit of it is worth `rate` in fiat from `effective_from` on.
+
+    An entry never changes; the one in force at an instant is the newest that has become effective by then, per fiat
+    currency (lifecycles §12.1).
+    """
+
+    id: UUID
+    fiat_currency: Currency
+    rate: Decimal
+    effective_from: Instant
+
+
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -86,6 +102,13 @@ class CurrencyDefined(DomainEvent, frozen=True):
     currency: Currency
 
 
+class CostBasisDefined(DomainEvent, frozen=True):
+    """The rate table of a custom currency gained an entry; it stands in the currency's own stream."""
+
+    NAME: ClassVar[str] = "catalog_entry.cost_basis_defined.v1"
+    cost_basis: CostBasis
+
+
 class KeyPointed(DomainEvent, frozen=True):
     """A catalogue key was pointed at an entry, from now on until it is pointed elsewhere."""
 
@@ -95,18 +118,34 @@ class KeyPointed(DomainEvent, frozen=True):
     entry_id: UUID
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (MeterDefined, FeatureDefined, CurrencyDefined, KeyPointed)
-EntryEvent = MeterDefined | FeatureDefined | CurrencyDefined
+EVENTS: tuple[type[DomainEvent], ...] = (
+    MeterDefined,
+    FeatureDefined,
+    CurrencyDefined,
+    CostBasisDefined,
+    KeyPointed,
+)
+EntryEvent = MeterDefined | FeatureDefined | CurrencyDefined | CostBasisDefined
 
 # ── states ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class CatalogEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A catalogue entry: exactly one of its three definitions is present."""
+    """A catalogue entry: exactly one of its three definitions is present. A currency has its rate table with it."""
 
     meter: Meter | None = None
     feature: Feature | None = None
     currency: Currency | None = None
+    cost_bases: tuple[CostBasis, ...] = ()
+
+    def cost_basis(self, entry_id: UUID) -> CostBasis | None:
+        """The entry of the rate table of that id."""
+        return next((entry for entry in self.cost_bases if entry.id == entry_id), None)
+
+    def rate_at(self, fiat_code: str, moment: Instant) -> CostBasis | None:
+        """The entry in force at an instant: the newest of that fiat currency that has become effective by then."""
+        in_force = [e for e in self.cost_bases if e.fiat_currency.code == fiat_code and e.effective_from <= moment]
+        return max(in_force, key=lambda entry: entry.effective_from, default=None)
 
 
 class CatalogKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,8 +156,8 @@ class CatalogKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     entry_id: UUID
 
 
-def evolve_entry(_state: CatalogEntry | None, record: Recorded[EntryEvent]) -> CatalogEntry:
-    """An entry is what its one event says."""
+def evolve_entry(state: CatalogEntry | None, record: Recorded[EntryEvent]) -> CatalogEntry:
+    """An entry is what its first event says; a currency gains entries of its rate table."""
     match record.body:
         case MeterDefined(meter=meter):
             return CatalogEntry(meter=meter)
@@ -126,6 +165,9 @@ def evolve_entry(_state: CatalogEntry | None, record: Recorded[EntryEvent]) -> C
             return CatalogEntry(feature=feature)
         case CurrencyDefined(currency=currency):
             return CatalogEntry(currency=currency)
+        case CostBasisDefined(cost_basis=cost_basis):
+            before = state if state is not None else CatalogEntry()
+            return msgspec.structs.replace(before, cost_bases=(*before.cost_bases, cost_basis))
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -6,10 +6,22 @@ from typing import ClassVar, assert_never
 
 import msgspec
 
+from aggregates.charges.intent import TaxConfig
 from aggregates.customers import Profile
 from aggregates.event import DomainEvent, Recorded, Stream
 from aggregates.policies import Policies
 from aggregates.values.identifiers import namespace_stream
+
+
+class TaxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The tax codes that exist, and which one a charge gets that names none (lifecycles §2.2).
+
+    `invoicing` is the default of usage and flat fees, `credit_grant` that of purchases.
+    """
+
+    codes: tuple[str, ...]
+    invoicing: TaxConfig | None = None
+    credit_grant: TaxConfig | None = None
 
 
 class NamespaceCreated(DomainEvent, frozen=True):
@@ -34,15 +46,28 @@ class DefaultProfileChanged(DomainEvent, frozen=True):
     profile: Profile
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (NamespaceCreated, PoliciesChanged, DefaultProfileChanged)
-NamespaceEvent = NamespaceCreated | PoliciesChanged | DefaultProfileChanged
+class TaxSettingsChanged(DomainEvent, frozen=True):
+    """Other tax codes and defaults hold from now on; charges that exist keep the code they were created with."""
+
+    NAME: ClassVar[str] = "namespace.tax_settings_changed.v1"
+    tax: TaxSettings
+
+
+EVENTS: tuple[type[DomainEvent], ...] = (
+    NamespaceCreated,
+    PoliciesChanged,
+    DefaultProfileChanged,
+    TaxSettingsChanged,
+)
+NamespaceEvent = NamespaceCreated | PoliciesChanged | DefaultProfileChanged | TaxSettingsChanged
 
 
 class NamespaceState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Policies and default profile as they stand."""
+    """Policies, default profile and tax codes as they stand; `tax` absent: nobody keeps a list of codes."""
 
     policies: Policies
     profile: Profile
+    tax: TaxSettings | None = None
 
 
 def evolve(state: NamespaceState | None, record: Recorded[NamespaceEvent]) -> NamespaceState:
@@ -55,6 +80,8 @@ def evolve(state: NamespaceState | None, record: Recorded[NamespaceEvent]) -> Na
             return msgspec.structs.replace(before, policies=policies)
         case DefaultProfileChanged(profile=profile):
             return msgspec.structs.replace(before, profile=profile)
+        case TaxSettingsChanged(tax=tax):
+            return msgspec.structs.replace(before, tax=tax)
         case _ as unreachable:
             assert_never(unreachable)
 

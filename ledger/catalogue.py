@@ -9,6 +9,8 @@ import msgspec
 from aggregates.catalogue import (
     Aggregation,
     CatalogKey,
+    CostBasis,
+    CostBasisDefined,
     CurrencyDefined,
     EntryKind,
     Feature,
@@ -21,9 +23,10 @@ from aggregates.catalogue import (
 )
 from aggregates.event import DomainEvent
 from aggregates.values.errors import AlreadyExists, Findings, MeterNotFound
-from aggregates.values.money import Currency
+from aggregates.values.money import Currency, fiat
+from aggregates.values.period import instant
 from ledger import validation
-from ledger.commands import DefineCurrency, DefineFeature, DefineMeter
+from ledger.commands import DefineCostBasis, DefineCurrency, DefineFeature, DefineMeter
 from ledger.context import CommandId, Context
 from ledger.units import Work
 
@@ -147,6 +150,63 @@ class Catalogue:
 
         self._context.units.carry_out(unit, EntryAnswer, decide)
         return self._context.look.currency(wanted.code)
+
+    def define_cost_basis(
+        self,
+        currency: str,
+        *,
+        rate: object,
+        effective_from: object,
+        fiat_currency: str = "USD",
+        command_id: CommandId = None,
+    ) -> CostBasis:
+        """Enter what a unit of a custom currency is worth in fiat from an instant on (lifecycles §12.1).
+
+        `rate` is above zero; `effective_from` is cut to whole seconds. What was resolved before stays as it was. The
+        same entry again is answered as it stands. Raises `ValidationFailed`, `CurrencyNotFound`, `AlreadyExists` when
+        another rate is in force from that instant.
+        """
+        findings = Findings()
+        command = validation.parse(
+            DefineCostBasis,
+            findings,
+            currency=currency,
+            fiat_currency=fiat_currency,
+            rate=rate,
+            effective_from=effective_from,
+        )
+        found = self._context.find_currency(findings, currency)
+        if found is not None and not found.is_custom:
+            findings.add("currency", "currency_not_custom", f"{found.code} is fiat; only a custom currency has rates")
+        validation.fail(findings)
+        assert command is not None
+        assert found is not None
+        unit = self._context.unit("catalogue.define_cost_basis", "", command, command_id)
+        wanted = CostBasis(
+            id=uuid5(unit.command_id, "cost_basis"),
+            fiat_currency=fiat(command.fiat_currency),
+            rate=command.rate,
+            effective_from=instant(command.effective_from),
+        )
+        stream = entry_stream(UUID(found.key))
+
+        def decide(work: Work) -> EntryAnswer:
+            for present in work.state(stream).cost_bases:
+                if (present.fiat_currency, present.effective_from) == (wanted.fiat_currency, wanted.effective_from):
+                    if present.rate != wanted.rate:
+                        raise AlreadyExists("cost basis", f"{found.code} from {wanted.effective_from.isoformat()}")
+                    return EntryAnswer(present.id)
+            work.draft.emit(stream, CostBasisDefined(wanted))
+            key = key_stream(self._context.namespace, EntryKind.COST_BASIS, str(wanted.id))
+            work.load(key)
+            pointed = KeyPointed(kind=EntryKind.COST_BASIS, key=str(wanted.id), entry_id=stream.id)
+            work.draft.emit(key, pointed)
+            return EntryAnswer(wanted.id)
+
+        answer: EntryAnswer = self._context.units.carry_out(unit, EntryAnswer, decide).answer
+        known = self._context.look.cost_basis(answer.entry_id)
+        assert known is not None, f"the cost basis {answer.entry_id} was just entered"
+        return known[1]
 
     def meter(self, key: str) -> Meter:
         """The meter a key names today. Raises `MeterNotFound`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import builtins
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -19,23 +19,20 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges import state as charge_state
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.facts import Facts
-from aggregates.charges.intent import ChargeType, FeatureRef, TaxConfig, UsageLayer
+from aggregates.charges.intent import ChargeType
 from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import (
-    Bounds,
+    AnyPatch,
     ClearOverride,
     Delete,
-    MovePeriodEnd,
+    Extend,
     NewCharge,
-    NewUsageCharge,
     PatchSource,
     PaymentStep,
     SetOverride,
-    UsageTerms,
+    Shrink,
 )
 from aggregates.charges.state import Charge
-from aggregates.journal.chart import TaxBehavior
-from aggregates.rating.prices import NO_DISCOUNTS
 from aggregates.runs import state as run_state
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import (
@@ -44,15 +41,13 @@ from aggregates.values.errors import (
     FeatureNotFound,
     Findings,
     LedgerError,
-    PreconditionFailed,
     RunNotFound,
 )
-from aggregates.values.period import instant
 from ledger import validation
 from ledger.advance import AdvancedIds, Advancer, FailedAdvance, index
 from ledger.commands import (
     AdvanceCharges,
-    BoundsInput,
+    CreateFlatFee,
     CreateUsageCharge,
     DeleteInput,
     MovePeriodEndInput,
@@ -61,6 +56,7 @@ from ledger.commands import (
 from ledger.context import CommandId, Context
 from ledger.facts import FactFinder
 from ledger.ports import Meter
+from ledger.terms import fee_request, overridden, period_order, usage_request
 from ledger.units import Unit, Work
 
 log = logging.getLogger(__name__)
@@ -89,7 +85,7 @@ class MovePeriodEnds(NamedTuple):
     ends: dict[str, Any]
 
 
-Patch: TypeAlias = Callable[[Work, Facts], object]
+Act: TypeAlias = Callable[[Work, Facts], object]
 
 
 class Charges:
@@ -151,33 +147,57 @@ class Charges:
         self._context.require_customer(findings, customer)
         found = self._context.find_currency(findings, currency)
         self._require_feature(findings, feature)
-        _period_order(findings, period_from, period_to)
+        period_order(findings, period_from, period_to)
         validation.fail(findings)
         assert command is not None
         assert found is not None
-        request = NewUsageCharge(
-            customer=command.customer,
-            currency=found,
-            settlement_mode=command.settlement_mode,
-            feature=FeatureRef(key=command.feature),
-            terms=UsageTerms(
-                name=command.name,
-                service_period=_bounds(command.service_period),
-                full_service_period=_optional_bounds(command.full_service_period),
-                billing_period=_optional_bounds(command.billing_period),
-                invoice_at=command.invoice_at,
-                price=command.price,
-                discounts=command.discounts or NO_DISCOUNTS,
-                unit_config=command.unit_config,
-                description=command.description,
-                metadata=command.metadata,
-            ),
-            managed_by=command.managed_by,
-            tax=_tax(command.tax_code, command.tax_behavior),
-            unique_reference_id=command.unique_reference_id,
-            annotations=command.annotations,
+        return self.create([usage_request(command, found)], command_id=command_id)[0]
+
+    def create_flat_fee(
+        self,
+        customer: str,
+        *,
+        amount: object,
+        period_from: object,
+        period_to: object,
+        currency: str = "USD",
+        command_id: CommandId = None,
+        **terms: Any,
+    ) -> Charge:
+        """Charge a customer one amount for a service period (lifecycles §9, §10).
+
+        Args:
+            customer: Key of an existing customer.
+            amount: What the full service period costs, zero or more, rounded to the currency: "100".
+            period_from: Start of the service period, inclusive; aware, cut to whole seconds.
+            period_to: Its end, exclusive.
+            currency: ISO code or the code of a custom currency.
+            command_id: Makes a retry safe.
+            **terms: `payment_term` ("in_advance", the default, or "in_arrears"), `pro_rating` (True: the amount follows
+                a service period shorter than `full_service_period`), `percentage_discount`, `feature`, and what
+                `create_usage` takes but a price, discounts and a unit config.
+
+        The charge is advanced in a unit of its own afterwards, as in `create_usage`. Raises as `create_usage`.
+        """
+        findings = Findings()
+        command = validation.parse(
+            CreateFlatFee,
+            findings,
+            customer=customer,
+            amount=amount,
+            service_period={"from_": period_from, "to": period_to},
+            currency=currency,
+            name=terms.pop("name", None) or "Fee",
+            **terms,
         )
-        return self.create([request], command_id=command_id)[0]
+        self._context.require_customer(findings, customer)
+        found = self._context.find_currency(findings, currency)
+        self._require_feature(findings, terms.get("feature"))
+        period_order(findings, period_from, period_to)
+        validation.fail(findings)
+        assert command is not None
+        assert found is not None
+        return self.create([fee_request(command, found)], command_id=command_id)[0]
 
     def create(self, requests: Sequence[NewCharge], *, command_id: CommandId = None) -> list[Charge]:
         """Create several charges of one customer together, or none (lifecycles §14).
@@ -189,20 +209,29 @@ class Charges:
         unit = self._context.unit("charges.create", customer, list(requests), command_id)
 
         def decide(work: Work) -> ChargesAnswer:
-            features = [ref.name for request in requests if (ref := deciding.feature_wanted(request)) is not None]
-            keys = [key for request in requests for key in deciding.keys_wanted(request)]
-            facts = self._facts.of_customer(work, customer, features=features, keys=keys)
-            created = deciding.create(work.draft, requests, facts)
-            for charge_id in created:
-                charge: Charge = work.draft.state(charge_id)
-                if charge.charge_type is ChargeType.CREDIT_PURCHASE:
-                    self._advancer.charge(work, charge_id, facts)
+            created = self._created(work, customer, requests)
             index(work)
-            return ChargesAnswer(tuple(created))
+            return ChargesAnswer(created)
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
         self._auto_advance(unit, customer)
         return [self._known(charge_id) for charge_id in answer.charges]
+
+    def _created(self, work: Work, customer: str, requests: Sequence[NewCharge]) -> tuple[UUID, ...]:
+        """Create charges within a unit; purchases that are due are granted with it (lifecycles §14.1)."""
+        facts = self._facts.of_customer(
+            work,
+            customer,
+            features=[ref.name for request in requests if (ref := deciding.feature_wanted(request)) is not None],
+            keys=[key for request in requests for key in deciding.keys_wanted(request)],
+            cost_bases=[entry for request in requests if (entry := deciding.cost_basis_wanted(request)) is not None],
+        )
+        created = deciding.create(work.draft, requests, facts)
+        for charge_id in created:
+            charge: Charge = work.draft.state(charge_id)
+            if charge.charge_type is ChargeType.CREDIT_PURCHASE:
+                self._advancer.charge(work, charge_id, facts)
+        return created
 
     def _one_customer(self, requests: Sequence[NewCharge]) -> str:
         findings = Findings()
@@ -311,7 +340,8 @@ class Charges:
         )
         validation.fail(findings)
         assert command is not None
-        patch = MovePeriodEnd(
+        move = Extend if asked.operation == "extend" else Shrink
+        patch = move(
             service_period_to=command.service_period_to,
             full_service_period_to=command.full_service_period_to,
             billing_period_to=command.billing_period_to,
@@ -319,14 +349,7 @@ class Charges:
             source=asked.source,
             intent_version=command.intent_version,
         )
-        move = deciding.extend if asked.operation == "extend" else deciding.shrink
-        return self._patch(
-            asked.operation,
-            command.charge,
-            patch,
-            command_id,
-            lambda work, facts: move(work.draft, command.charge, patch, facts),
-        )
+        return self._patch(asked.operation, command.charge, patch, command_id)
 
     def set_override(
         self,
@@ -338,40 +361,27 @@ class Charges:
     ) -> Charge:
         """Lay an override over the base: the effective terms with the named fields replaced (lifecycles §16).
 
-        `changes`: `price`, `service_period` (`{"from_": …, "to": …}`), `full_service_period`, `billing_period`,
-        `invoice_at`, `name`, `discounts`, `unit_config`, `intent_version`. Raises as `extend`.
+        `changes`: `service_period` (`{"from_": …, "to": …}`), `full_service_period`, `billing_period`, `invoice_at`,
+        `name`, `intent_version`; for usage `price`, `discounts`, `unit_config`; for a flat fee `amount`,
+        `percentage_discount`, `pro_rating`. Raises as `extend`.
         """
         findings = Findings()
         command = validation.parse(SetOverrideInput, findings, charge=charge, **changes)
         validation.fail(findings)
         assert command is not None
-        layer = self.get(command.charge).intent.effective
-        if not isinstance(layer, UsageLayer):
-            raise PreconditionFailed("only usage-based charges take an override", command.charge)
         patch = SetOverride(
-            terms=_overridden(UsageTerms.of(layer), command), source=source, intent_version=command.intent_version
+            terms=overridden(self.get(command.charge).intent.effective, command),
+            source=source,
+            intent_version=command.intent_version,
         )
-        return self._patch(
-            "set_override",
-            command.charge,
-            patch,
-            command_id,
-            lambda work, facts: deciding.set_override(work.draft, command.charge, patch, facts),
-        )
+        return self._patch("set_override", command.charge, patch, command_id)
 
     def clear_override(
         self, charge: UUID | str, *, intent_version: int | None = None, command_id: CommandId = None
     ) -> Charge:
         """Let the base hold again; without an override nothing happens. Raises as `extend`."""
         charge_id = self._charge_id(charge)
-        patch = ClearOverride(intent_version=intent_version)
-        return self._patch(
-            "clear_override",
-            charge_id,
-            patch,
-            command_id,
-            lambda work, facts: deciding.clear_override(work.draft, charge_id, patch, facts),
-        )
+        return self._patch("clear_override", charge_id, ClearOverride(intent_version=intent_version), command_id)
 
     def delete(
         self,
@@ -390,13 +400,51 @@ class Charges:
         validation.fail(findings)
         assert command is not None
         patch = Delete(source=source, credit_refund=command.credit_refund, intent_version=command.intent_version)
-        return self._patch(
-            "delete",
-            command.charge,
-            patch,
+        return self._patch("delete", command.charge, patch, command_id)
+
+    def apply_patches(
+        self,
+        customer: str,
+        patches: Mapping[UUID | str, AnyPatch],
+        creates: Sequence[NewCharge] = (),
+        *,
+        command_id: CommandId = None,
+    ) -> builtins.list[Charge]:
+        """Apply patches by charge id, then create charges, all in one save or none of it (lifecycles §16.3).
+
+        A deletion frees the unique reference for a creation of the same batch. The answer lists the patched charges by
+        id, then the created ones in order. Raises what the single commands raise; `ChargeNotFound` names an id that is
+        no charge of the customer.
+        """
+        findings = Findings()
+        self._context.require_customer(findings, customer)
+        if not patches and not creates:
+            findings.add("patches", "nothing_to_do", "name at least one patch or creation")
+        validation.fail(findings)
+        if creates and self._one_customer(creates) != customer:
+            findings.add("creates", "several_customers", f"a batch is for one customer, for {customer} here")
+            validation.fail(findings)
+        named = {self._charge_id(charge): patch for charge, patch in patches.items()}
+        unit = self._context.unit(
+            "charges.apply_patches",
+            customer,
+            ([(charge, type(patch).__name__, patch) for charge, patch in named.items()], list(creates)),
             command_id,
-            lambda work, facts: deciding.delete(work.draft, command.charge, patch, facts),
         )
+
+        def decide(work: Work) -> ChargesAnswer:
+            for charge_id in sorted(named):
+                self._apply(work, customer, charge_id, named[charge_id])
+            created = self._created(work, customer, creates) if creates else ()
+            for charge_id in sorted(named):
+                self._walk_on(work, charge_id)
+            index(work)
+            return ChargesAnswer((*sorted(named), *created))
+
+        answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
+        if creates:
+            self._auto_advance(unit, customer)
+        return [self.get(charge_id) for charge_id in answer.charges]
 
     def record_payment(self, charge: UUID | str, step: PaymentStep | str, *, command_id: CommandId = None) -> Charge:
         """Record what an outside payment provider reports of an external purchase: `authorized` or `paid`.
@@ -405,7 +453,7 @@ class Charges:
         """
         charge_id = self._charge_id(charge)
         reported = PaymentStep(step)
-        return self._patch(
+        return self._act(
             "record_payment",
             charge_id,
             reported,
@@ -419,7 +467,7 @@ class Charges:
         Voiding again answers the first result. Raises `NothingToVoid` when all is consumed or expired.
         """
         charge_id = self._charge_id(charge)
-        return self._patch(
+        return self._act(
             "void_purchase",
             charge_id,
             None,
@@ -427,26 +475,47 @@ class Charges:
             lambda work, facts: deciding.void_purchase(work.draft, charge_id, facts),
         )
 
-    def _patch(self, name: str, charge_id: UUID, content: object, command_id: CommandId, apply: Patch) -> Charge:
+    def _patch(self, name: str, charge_id: UUID, patch: AnyPatch, command_id: CommandId) -> Charge:
         """Apply a patch to one charge and let it walk on from there, in one save."""
-        before = self._known(charge_id)
+        return self._act(
+            name,
+            charge_id,
+            patch,
+            command_id,
+            lambda work, facts: deciding.apply(work.draft, charge_id, patch, facts),
+        )
+
+    def _act(self, name: str, charge_id: UUID, content: object, command_id: CommandId, act: Act) -> Charge:
+        """Decide something about one charge and let it walk on from there, in one save."""
+        before = self.get(charge_id)
         customer = before.customer
-        asked = (charge_id, content)
 
         def decide(work: Work) -> ChargesAnswer:
-            charge: Charge | None = work.state(before.stream)
-            if charge is None:
-                raise ChargeNotFound(charge_id)
-            work.load(*deciding.streams_needed(charge))
-            keys = keys_of(charge.customer, charge.identity)
-            facts = self._facts.of_customer(work, customer, features=deciding.features_needed(charge), keys=keys)
-            apply(work, facts)
-            self._advancer.charge(work, charge_id, facts)
+            act(work, self._in_hand(work, customer, charge_id))
+            self._walk_on(work, charge_id)
             index(work)
             return ChargesAnswer((charge_id,))
 
+        asked = (charge_id, content)
         self._context.send(f"charges.{name}", customer, asked, command_id, answer=ChargesAnswer, decide=decide)
-        return self._known(charge_id)
+        return self.get(charge_id)
+
+    def _apply(self, work: Work, customer: str, charge_id: UUID, patch: AnyPatch) -> None:
+        deciding.apply(work.draft, charge_id, patch, self._in_hand(work, customer, charge_id))
+
+    def _in_hand(self, work: Work, customer: str, charge_id: UUID) -> Facts:
+        """Put one charge of the customer in hand with all it needs; the facts a patch of it may know."""
+        charge: Charge | None = work.state(charge_state.stream(charge_id, customer))
+        if charge is None or (charge.customer, charge.namespace) != (customer, self._context.namespace):
+            raise ChargeNotFound(charge_id)
+        work.load(*deciding.streams_needed(charge))
+        keys = keys_of(charge.customer, charge.identity)
+        return self._facts.of_customer(work, customer, features=deciding.features_needed(charge), keys=keys)
+
+    def _walk_on(self, work: Work, charge_id: UUID) -> None:
+        """Let a charge that was decided about go as far as the clock allows."""
+        charge: Charge = work.draft.state(charge_id)
+        self._advancer.charge(work, charge_id, self._facts.of_customer(work, charge.customer))
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -491,40 +560,3 @@ class Charges:
             return charge if isinstance(charge, UUID) else UUID(charge)
         except ValueError:
             raise ChargeNotFound(charge) from None
-
-
-def _tax(code: str | None, behavior: TaxBehavior | None) -> TaxConfig | None:
-    return TaxConfig(tax_code_id=code, behavior=behavior) if code or behavior else None
-
-
-def _bounds(bounds: BoundsInput) -> Bounds:
-    return Bounds(bounds.from_, bounds.to)
-
-
-def _optional_bounds(bounds: BoundsInput | None) -> Bounds | None:
-    return _bounds(bounds) if bounds is not None else None
-
-
-def _period_order(findings: Findings, from_: object, to: object) -> None:
-    """Note a service period that ends before it begins, whatever else is wrong with the command."""
-    try:
-        begins, ends = instant(from_), instant(to)  # type: ignore[arg-type]
-    except (ValueError, TypeError, AttributeError):
-        return  # what is no time has its own finding
-    if ends < begins:
-        message = f"a period cannot end ({ends.isoformat()}) before it begins ({begins.isoformat()})"
-        findings.add("service_period", "period_backwards", message)
-
-
-def _overridden(terms: UsageTerms, command: SetOverrideInput) -> UsageTerms:
-    """The terms with the named fields replaced. A new service period takes the other two along, as at creation."""
-    changes: dict[str, Any] = {
-        name: value
-        for name in ("price", "invoice_at", "name", "discounts", "unit_config")
-        if (value := getattr(command, name)) is not None
-    }
-    for name in ("service_period", "full_service_period", "billing_period"):
-        bounds: BoundsInput | None = getattr(command, name)
-        if bounds is not None:
-            changes[name] = _bounds(bounds)
-    return msgspec.structs.replace(terms, **changes)

@@ -6,8 +6,8 @@ int or a `Decimal`, never as a float; times carry a zone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -16,10 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from aggregates.catalogue import MAX_DECIMALS, Aggregation
 from aggregates.charges.events import CreditRefund
-from aggregates.charges.intent import ManagedBy, SettlementMode
+from aggregates.charges.intent import CostBasis, ManagedBy, PaymentTerm, SettlementMode
 from aggregates.journal.chart import TaxBehavior
 from aggregates.policies import UsageCreditCut
-from aggregates.rating.prices import Discounts, UnitConfig
+from aggregates.rating.prices import Discounts, PercentageDiscount, UnitConfig
 from aggregates.rating.validation import validate_terms
 from aggregates.values.errors import Finding, Findings
 from aggregates.values.money import FIAT, MAX_PRECISION
@@ -37,12 +37,33 @@ def _known_zone(zone: str) -> str:
     return zone
 
 
+def _known_fiat(code: str) -> str:
+    if code not in FIAT:
+        raise PydanticCustomError("currency_not_found", "{code} is no ISO 4217 currency", {"code": code})
+    return code
+
+
 class ProfileInput(Input):
     """Billing settings: see `aggregates.customers.Profile`."""
 
     collection_interval: DurationText | None = None
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
     usage_credit_cut: UsageCreditCut | None = None
+
+
+class TaxSettingsInput(Input):
+    """The tax codes of a namespace and its defaults."""
+
+    codes: tuple[Key, ...]
+    invoicing: Key | None = None
+    credit_grant: Key | None = None
+
+    @model_validator(mode="after")
+    def _defaults_exist(self) -> TaxSettingsInput:
+        for default in (self.invoicing, self.credit_grant):
+            if default is not None and default not in self.codes:
+                raise PydanticCustomError("tax_code_not_found", "{code} is not among the codes", {"code": default})
+        return self
 
 
 class CreateCustomer(ProfileInput):
@@ -96,6 +117,21 @@ class DefineCurrency(Input):
         return self
 
 
+class DefineCostBasis(Input):
+    """Enter a rate of a custom currency in fiat, in force from an instant on."""
+
+    currency: Key
+    fiat_currency: Annotated[str, AfterValidator(_known_fiat)] = "USD"
+    rate: ExactNumber
+    effective_from: Moment
+
+    @model_validator(mode="after")
+    def _rate_above_zero(self) -> DefineCostBasis:
+        if self.rate <= 0:
+            raise PydanticCustomError("rate_not_positive", "the rate must be positive")
+        return self
+
+
 # ── credits and charges ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -124,8 +160,19 @@ def _struct(into: type[Any]) -> Callable[[Any], Any]:
     return convert
 
 
+def _cost_basis(value: Any) -> Any:
+    """A cost basis; the fiat currency may be its code: `{"mode": "manual", "fiat_currency": "USD", "rate": "0.5"}`."""
+    if isinstance(value, Mapping):
+        given = dict(cast("Mapping[str, Any]", value))
+        code = given.get("fiat_currency")
+        value = given | ({"fiat_currency": {"code": code, "precision": FIAT[code].precision}} if code in FIAT else {})
+    return _struct(cast("type[Any]", CostBasis))(value)
+
+
 PriceInput = Annotated[Any, BeforeValidator(_price)]
 DiscountsInput = Annotated[Discounts | None, BeforeValidator(_struct(Discounts))]
+PercentageInput = Annotated[PercentageDiscount | None, BeforeValidator(_struct(PercentageDiscount))]
+CostBasisInput = Annotated[Any, BeforeValidator(_cost_basis)]
 UnitConfigInput = Annotated[UnitConfig | None, BeforeValidator(_struct(UnitConfig))]
 
 
@@ -158,6 +205,38 @@ class CreateUsageCharge(UsageTermsInput):
     feature: Key
     currency: Key
     settlement_mode: SettlementMode = SettlementMode.CREDIT_ONLY
+    cost_basis: CostBasisInput = None
+    managed_by: ManagedBy = ManagedBy.SUBSCRIPTION
+    unique_reference_id: Key | None = None
+    tax_code: Key | None = None
+    tax_behavior: TaxBehavior | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class FlatFeeTermsInput(Input):
+    """The mutable part of a flat fee (lifecycles §2.3)."""
+
+    amount: ExactNumber
+    payment_term: PaymentTerm = PaymentTerm.IN_ADVANCE
+    pro_rating: bool = False
+    percentage_discount: PercentageInput = None
+    service_period: BoundsInput
+    full_service_period: BoundsInput | None = None
+    billing_period: BoundsInput | None = None
+    invoice_at: Moment | None = None
+    name: Text
+    description: str | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+
+
+class CreateFlatFee(FlatFeeTermsInput):
+    """Charge a customer one amount for a service period."""
+
+    customer: Key
+    feature: Key | None = None
+    currency: Key
+    settlement_mode: SettlementMode = SettlementMode.CREDIT_ONLY
+    cost_basis: CostBasisInput = None
     managed_by: ManagedBy = ManagedBy.SUBSCRIPTION
     unique_reference_id: Key | None = None
     tax_code: Key | None = None
@@ -210,10 +289,16 @@ class MovePeriodEndInput(Input):
 
 
 class SetOverrideInput(Input):
-    """Replace parts of the effective terms for the whole period (lifecycles §16.1)."""
+    """Replace parts of the effective terms for the whole period (lifecycles §16.1).
+
+    `price`, `discounts` and `unit_config` are of usage; `amount`, `percentage_discount` and `pro_rating` of flat fees.
+    """
 
     charge: UUID
     price: PriceInput | None = None
+    amount: ExactNumber | None = None
+    percentage_discount: PercentageInput = None
+    pro_rating: bool | None = None
     service_period: BoundsInput | None = None
     full_service_period: BoundsInput | None = None
     billing_period: BoundsInput | None = None

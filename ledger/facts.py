@@ -12,8 +12,9 @@ from uuid import UUID
 import msgspec
 
 from aggregates import customers, namespaces
+from aggregates.catalogue import CostBasis
 from aggregates.charges import decisions as deciding
-from aggregates.charges.facts import Facts, Feature, HeldKey, QuantityNeeded
+from aggregates.charges.facts import CostBasisEntry, CostBasisNeeded, Facts, Feature, HeldKey, QuantityNeeded
 from aggregates.charges.state import Charge
 from aggregates.runs.decisions import Metered
 from aggregates.runs.state import RealizationRun
@@ -33,16 +34,23 @@ class FactFinder:
         self._meter = meter
 
     def of_customer(
-        self, work: Work, customer: str, *, features: Iterable[str] = (), keys: Iterable[HeldKey] = ()
+        self,
+        work: Work,
+        customer: str,
+        *,
+        features: Iterable[str] = (),
+        keys: Iterable[HeldKey] = (),
+        cost_bases: Iterable[UUID] = (),
     ) -> Facts:
-        """What all charges of a customer share in one command: clock, policies, profile; and the named features, keys.
+        """What all charges of a customer share in one command: clock, policies, profile; and what is named.
 
         The customer's profile overrides the policies that it may (decisions A).
         """
         work.load(customers.stream(self._context.namespace, customer), namespaces.stream(self._context.namespace))
         look = self._context.within(work)
         profile = look.profile(customer)
-        policies = look.settings().policies
+        settings = look.settings()
+        policies, tax = settings.policies, settings.tax
         if profile.usage_credit_cut is not None:
             policies = msgspec.structs.replace(policies, usage_credit_cut=profile.usage_credit_cut)
         assert profile.collection_interval is not None, "the built-in default has one"
@@ -54,14 +62,18 @@ class FactFinder:
             collection_interval=Duration.parse(profile.collection_interval),
             zone=profile.zone,
             features=_features(look, features),
+            tax_codes=frozenset(tax.codes) if tax is not None else None,
+            invoicing_tax=tax.invoicing if tax is not None else None,
+            credit_grant_tax=tax.credit_grant if tax is not None else None,
             held_keys=self._holders(keys),
+            cost_basis_entries=_entries(look, cost_bases),
         )
 
     def of_charge(self, work: Work, charge: Charge, facts: Facts) -> Facts:
-        """The same with what one charge needs to advance: its feature, and the quantity its run will be rated with."""
+        """The same with what one charge needs to advance: its feature, its rate, the quantity its run is rated with."""
         look = self._context.within(work)
         features = {**facts.features, **_features(look, deciding.features_needed(charge))}
-        known = msgspec.structs.replace(facts, features=features)
+        known = msgspec.structs.replace(facts, features=features, cost_bases=_rate(look, charge))
         run: RealizationRun | None = work.draft.state(charge.current_run_id) if charge.current_run_id else None
         needed = deciding.quantities_needed(charge, run, known)
         quantities = {question: self._ask(look, charge.customer, question) for question in needed}
@@ -85,6 +97,29 @@ class FactFinder:
         store, namespace = self._context.repository.store, self._context.namespace
         owners = {key: store.reservation(namespace, key.customer, key.kind, key.key) for key in keys}
         return {key: owner for key, owner in owners.items() if owner is not None}
+
+
+def _entries(look: Lookups, ids: Iterable[UUID]) -> dict[UUID, CostBasisEntry]:
+    """The entries of rate tables that exist; a missing one is the decision's to refuse, by name."""
+    found = {entry_id: look.cost_basis(entry_id) for entry_id in ids}
+    return {entry_id: _entry(known[0].key, known[1]) for entry_id, known in found.items() if known is not None}
+
+
+def _rate(look: Lookups, charge: Charge) -> dict[CostBasisNeeded, CostBasisEntry]:
+    """The rate in force that the charge needs; without one the decision refuses."""
+    needed = deciding.cost_basis_needed(charge)
+    rate = look.rate_at(needed.currency, needed.fiat_currency, needed.at) if needed else None
+    return {needed: _entry(needed.currency, rate)} if needed and rate else {}
+
+
+def _entry(currency: str, known: CostBasis) -> CostBasisEntry:
+    return CostBasisEntry(
+        id=known.id,
+        currency=currency,
+        fiat_currency=known.fiat_currency,
+        rate=known.rate,
+        effective_from=known.effective_from,
+    )
 
 
 def _features(look: Lookups, names: Iterable[str]) -> dict[str, Feature]:

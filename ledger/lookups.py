@@ -11,13 +11,23 @@ from typing import Any
 from uuid import UUID
 
 from aggregates import customers, namespaces
-from aggregates.catalogue import CatalogEntry, CatalogKey, EntryKind, Feature, Meter, entry_stream, key_stream
+from aggregates.catalogue import (
+    CatalogEntry,
+    CatalogKey,
+    CostBasis,
+    EntryKind,
+    Feature,
+    Meter,
+    entry_stream,
+    key_stream,
+)
 from aggregates.customers import Customer, Profile, effective
 from aggregates.event import Stream
 from aggregates.namespaces import NamespaceState
 from aggregates.policies import Policies
 from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, FeatureNotFound, MeterNotFound
 from aggregates.values.money import FIAT, Currency
+from aggregates.values.period import Instant
 
 Read = Callable[[Stream], Any]
 """Answers the state of a stream, None when it has no event."""
@@ -87,6 +97,21 @@ class Lookups:
         if entry is None or entry.currency is None:
             raise CurrencyNotFound(code)
         return entry.currency
+
+    def cost_basis(self, entry_id: UUID) -> tuple[Currency, CostBasis] | None:
+        """An entry of a rate table by its id, and the custom currency it is a rate of; None when there is none."""
+        pointed: CatalogKey | None = self._read(key_stream(self.namespace, EntryKind.COST_BASIS, str(entry_id)))
+        entry = self.entry_by_id(pointed.entry_id) if pointed else None
+        if entry is None or entry.currency is None:
+            return None
+        found = entry.cost_basis(entry_id)
+        return (entry.currency, found) if found else None
+
+    def rate_at(self, currency_key: str, fiat_code: str, moment: Instant) -> CostBasis | None:
+        """The rate of a custom currency in force at an instant; `currency_key` is the currency's id."""
+        entry_id = _uuid(currency_key)
+        entry = self.entry_by_id(entry_id) if entry_id else None
+        return entry.rate_at(fiat_code, moment) if entry else None
 
 
 def _uuid(text: str) -> UUID | None:

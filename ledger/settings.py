@@ -1,18 +1,27 @@
-"""`ledger.settings`: the policies and the default billing profile of a namespace."""
+"""`ledger.settings`: the policies, the default billing profile and the tax codes of a namespace."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from aggregates import namespaces
+from aggregates.charges.intent import TaxConfig
 from aggregates.customers import Profile
-from aggregates.namespaces import DefaultProfileChanged, NamespaceCreated, NamespaceState, PoliciesChanged
+from aggregates.namespaces import (
+    DefaultProfileChanged,
+    NamespaceCreated,
+    NamespaceState,
+    PoliciesChanged,
+    TaxSettings,
+    TaxSettingsChanged,
+)
 from aggregates.policies import Policies
 from aggregates.values.errors import Findings
 from ledger import validation
-from ledger.commands import ProfileInput
+from ledger.commands import ProfileInput, TaxSettingsInput
 from ledger.context import CommandId, Context
 from ledger.units import Work
 
@@ -85,4 +94,39 @@ class Settings:
         self._context.send(
             "settings.change_default_profile", "", command, command_id, answer=SettingsAnswer, decide=decide
         )
+        return self.get()
+
+    def change_tax(
+        self,
+        codes: Iterable[str],
+        *,
+        invoicing: str | None = None,
+        credit_grant: str | None = None,
+        command_id: CommandId = None,
+    ) -> NamespaceState:
+        """Say which tax codes exist, and which one charges get that name none (lifecycles §2.2).
+
+        `invoicing` is the default of usage and flat fees, `credit_grant` that of purchases; both are among `codes`.
+        From then on a charge that names another code is refused (`tax_code_not_found`). Raises `ValidationFailed`.
+        """
+        findings = Findings()
+        command = validation.parse(
+            TaxSettingsInput, findings, codes=list(codes), invoicing=invoicing, credit_grant=credit_grant
+        )
+        validation.fail(findings)
+        assert command is not None
+        wanted = TaxSettings(
+            codes=command.codes,
+            invoicing=TaxConfig(tax_code_id=command.invoicing) if command.invoicing else None,
+            credit_grant=TaxConfig(tax_code_id=command.credit_grant) if command.credit_grant else None,
+        )
+        stream = namespaces.stream(self._context.namespace)
+
+        def decide(work: Work) -> SettingsAnswer:
+            present: NamespaceState | None = work.state(stream)
+            if present is None or present.tax != wanted:
+                work.draft.emit(stream, TaxSettingsChanged(tax=wanted))
+            return SettingsAnswer(self._context.namespace)
+
+        self._context.send("settings.change_tax", "", command, command_id, answer=SettingsAnswer, decide=decide)
         return self.get()

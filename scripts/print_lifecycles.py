@@ -14,6 +14,7 @@ ROOT = File(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, PROMOTIONAL, VOIDING  # noqa: E402
+from aggregates.charges.flat_fee import lifecycle as flat_fee  # noqa: E402
 from aggregates.charges.turn import Turn  # noqa: E402
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH  # noqa: E402
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger, always  # noqa: E402
@@ -22,8 +23,8 @@ README = ROOT / "aggregates" / "charges" / "README.md"
 BEGIN = "<!-- lifecycles: printed by scripts/print_lifecycles.py -->"
 END = "<!-- end of lifecycles -->"
 
-PATHS: tuple[Path[Turn], ...] = (PATH, PROMOTIONAL, EXTERNAL)
-POLICIES: tuple[PatchPolicy, ...] = (PATCHES, VOIDING)
+PATHS: tuple[Path[Turn], ...] = (PATH, flat_fee.PATH, PROMOTIONAL, EXTERNAL)
+POLICIES: tuple[PatchPolicy, ...] = (PATCHES, flat_fee.PATCHES, VOIDING)
 
 
 def words(name: str) -> str:

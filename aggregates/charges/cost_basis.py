@@ -14,12 +14,16 @@ from aggregates.charges.intent import (
     CostBasis,
     DynamicBasis,
     FiatRate,
+    FlatFeeLayer,
     ManualBasis,
     PinnedBasis,
     Promotional,
     PurchaseLayer,
     ResolvedCostBasis,
+    SettlementMode,
+    UsageLayer,
 )
+from aggregates.charges.requests import NewFlatFee, NewUsageCharge
 from aggregates.charges.state import Charge
 from aggregates.values.decimals import LIMIT, exact, text
 from aggregates.values.errors import CostBasisNotEffective, FiatAmountRoundsToZero, Finding, Findings
@@ -48,22 +52,36 @@ def validate_cost_basis(basis: CostBasis, currency: Currency, findings: Findings
             findings.add(f"{path}.rate", "not_positive", f"the rate must be positive, got {text(basis.rate)}")
 
 
-def resolved_at_creation(
+def charge_cost_basis(
+    request: NewUsageCharge | NewFlatFee, base: UsageLayer | FlatFeeLayer | None, facts: Facts, findings: Findings
+) -> ResolvedCostBasis | None:
+    """The resolved cost basis of usage or a flat fee; everything wrong with what was asked for is noted (§2.2, §12.1).
+
+    It is needed exactly where a custom currency is settled by invoice: there what no credit covers is paid in fiat.
+    """
+    needed = request.currency.is_custom and request.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE
+    basis = request.cost_basis
+    if basis is None:
+        if needed:
+            findings.add("cost_basis", "required", "a custom currency settled by invoice needs a cost basis")
+        return None
+    if not needed:
+        findings.add("cost_basis", "not_allowed", "a cost basis is for custom currencies that are settled by invoice")
+        return None
+    validate_cost_basis(basis, request.currency, findings, "cost_basis")
+    if base is None or findings.items:
+        return None
+    return _resolved(basis, request.currency, base.service_period.from_, facts, findings=findings, path="cost_basis")
+
+
+def purchase_cost_basis(
     basis: CostBasis, credit: Money, at: Instant, facts: Facts, findings: Findings
 ) -> ResolvedCostBasis | None:
-    """The rate of a charge that is being created; None for a dynamic one, or where something is wrong with it."""
-    resolved: ResolvedCostBasis | None
-    match basis:
-        case FiatRate(rate=rate):
-            resolved = ResolvedCostBasis(mode="fiat", rate=rate, fiat_currency=credit.currency, resolved_at=at)
-        case ManualBasis(fiat_currency=fiat, rate=rate):
-            resolved = ResolvedCostBasis(mode="manual", rate=rate, fiat_currency=fiat, resolved_at=at)
-        case PinnedBasis():
-            resolved = _pinned(basis, credit.currency, at, facts, findings)
-        case DynamicBasis():
-            return None
-        case _ as unreachable:
-            assert_never(unreachable)
+    """The rate of a purchase that is being created; None for a dynamic one, or where something is wrong with it.
+
+    Credit that costs nothing at its rate could never be paid for, and is refused (lifecycles §12.3).
+    """
+    resolved = _resolved(basis, credit.currency, at, facts, findings=findings, path="settlement.cost_basis")
     if resolved is not None and fiat_amount(credit.amount, resolved) <= 0:
         finding = _rounds_to_zero(credit, resolved)
         findings.add(finding.path, finding.code, finding.message)
@@ -71,32 +89,58 @@ def resolved_at_creation(
     return resolved
 
 
+def _resolved(
+    basis: CostBasis, currency: Currency, at: Instant, facts: Facts, *, findings: Findings, path: str
+) -> ResolvedCostBasis | None:
+    match basis:
+        case FiatRate(rate=rate):
+            return ResolvedCostBasis(mode="fiat", rate=rate, fiat_currency=currency, resolved_at=at)
+        case ManualBasis(fiat_currency=fiat, rate=rate):
+            return ResolvedCostBasis(mode="manual", rate=rate, fiat_currency=fiat, resolved_at=at)
+        case PinnedBasis():
+            return _pinned(basis, currency, at, facts, findings=findings, where=path)
+        case DynamicBasis():
+            return None
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
 def cost_basis_needed(charge: Charge) -> CostBasisNeeded | None:
     """What has to be looked up in the rate table before the charge can move, if anything."""
+    basis = intended(charge)
+    if charge.resolved_cost_basis is not None or not isinstance(basis, DynamicBasis):
+        return None
+    at = charge.intent.effective.service_period.from_
+    return CostBasisNeeded(currency=charge.currency.key, fiat_currency=basis.fiat_currency.code, at=at)
+
+
+def intended(charge: Charge) -> CostBasis | None:
+    """The cost basis of the charge's intent: of a purchase's settlement, or of what is invoiced in fiat."""
     layer = charge.intent.effective
-    if charge.resolved_cost_basis is not None or not isinstance(layer, PurchaseLayer):
-        return None
-    if isinstance(layer.settlement, Promotional) or not isinstance(layer.settlement.cost_basis, DynamicBasis):
-        return None
-    fiat = layer.settlement.cost_basis.fiat_currency
-    return CostBasisNeeded(currency=charge.currency.key, fiat_currency=fiat.code, at=layer.service_period.from_)
+    if not isinstance(layer, PurchaseLayer):
+        return charge.identity.cost_basis
+    return None if isinstance(layer.settlement, Promotional) else layer.settlement.cost_basis
 
 
-def resolved_when_needed(needed: CostBasisNeeded, charge: Charge, amount: Decimal, facts: Facts) -> ResolvedCostBasis:
-    """The rate in force. Raises `CostBasisNotEffective`; `FiatAmountRoundsToZero` when nothing would be left to pay."""
+def resolved_when_needed(
+    needed: CostBasisNeeded, charge: Charge, amount: Decimal | None, facts: Facts
+) -> ResolvedCostBasis:
+    """The rate in force; `amount` is that of a purchase, which must cost something.
+
+    Raises `CostBasisNotEffective`; `FiatAmountRoundsToZero` when nothing would be left to pay of the purchase.
+    """
     entry = facts.cost_bases.get(needed)
     if entry is None:
         raise CostBasisNotEffective(currency=charge.currency.code, fiat_currency=needed.fiat_currency, at=needed.at)
     resolved = _from_entry("dynamic", entry, needed.at)
-    if fiat_amount(amount, resolved) <= 0:
+    if amount is not None and fiat_amount(amount, resolved) <= 0:
         raise FiatAmountRoundsToZero((_rounds_to_zero(Money(amount, charge.currency), resolved),))
     return resolved
 
 
 def _pinned(
-    basis: PinnedBasis, currency: Currency, at: Instant, facts: Facts, findings: Findings
+    basis: PinnedBasis, currency: Currency, at: Instant, facts: Facts, *, findings: Findings, where: str
 ) -> ResolvedCostBasis | None:
-    where = "settlement.cost_basis"
     entry = facts.cost_basis_entries.get(basis.currency_cost_basis_id)
     if entry is None:
         findings.add(

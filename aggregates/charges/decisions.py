@@ -9,16 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, Protocol, assert_never
 from uuid import UUID
 
 from aggregates.charges import cost_basis
 from aggregates.charges.credit_purchase import decisions as purchases
 from aggregates.charges.events import ChargeAdvanceFailed, ChargeCreated, ChargeEvent, Moved
 from aggregates.charges.facts import CostBasisNeeded, Facts, HeldKey, QuantityNeeded
-from aggregates.charges.intent import ChargeType, FeatureRef, SettlementMode
+from aggregates.charges.flat_fee import decisions as flat_fee
+from aggregates.charges.intent import (
+    ChargeType,
+    FeatureRef,
+    FlatFeeLayer,
+    PinnedBasis,
+    PurchaseLayer,
+    SettlementMode,
+    UsageLayer,
+)
 from aggregates.charges.proposal import PURCHASE_KEY, UNIQUE_REFERENCE, Proposed, keys_of
-from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, NewCharge, PaymentStep, SetOverride
+from aggregates.charges.requests import (
+    AnyPatch,
+    ClearOverride,
+    Delete,
+    Extend,
+    MovePeriodEnd,
+    NewCharge,
+    NewPurchase,
+    PaymentStep,
+    SetOverride,
+    Shrink,
+)
 from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import decisions as usage
@@ -29,13 +49,7 @@ from aggregates.outcome import Draft
 from aggregates.runs import state as run_state
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import exact
-from aggregates.values.errors import (
-    Finding,
-    LedgerError,
-    ReferenceInUse,
-    Unsupported,
-    UnsupportedOperation,
-)
+from aggregates.values.errors import LedgerError, ReferenceInUse, UnsupportedOperation
 from aggregates.values.period import Instant
 
 # ── creation ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,14 +94,17 @@ def _created(proposal: Proposed, facts: Facts) -> ChargeCreated:
 
 
 def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
-    """When the clock first has something to do: the period's start for usage, at once for a purchase (decision 26)."""
-    match proposal.charge_type:
-        case ChargeType.USAGE_BASED:
+    """When the clock first has something to do: the period's start for usage, `invoice_at` for a flat fee (§14.1).
+
+    A purchase is looked at at once (decision 26).
+    """
+    match proposal.base:
+        case UsageLayer():
             return proposal.base.service_period.from_
-        case ChargeType.CREDIT_PURCHASE:
+        case FlatFeeLayer():
+            return proposal.base.periods.invoice_at
+        case PurchaseLayer():
             return facts.instant
-        case ChargeType.FLAT_FEE:
-            raise _not_offered("flat fees")
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -99,15 +116,9 @@ def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
 def advance(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
     """Take the charge as far as the clock allows; whether it moved. Raises what a guard or the work of a row raises."""
     turn = Turn(draft, charge_id, facts)
-    match _kind(turn.charge):
-        case ChargeType.USAGE_BASED:
-            return usage.advance(turn)
-        case ChargeType.CREDIT_PURCHASE:
-            return purchases.advance(turn)
-        case ChargeType.FLAT_FEE:
-            raise _not_offered("flat fees")
-        case _ as unreachable:
-            assert_never(unreachable)
+    if turn.charge.charge_type is ChargeType.CREDIT_PURCHASE:
+        return purchases.advance(turn)
+    return _layered(turn.charge).advance(turn)
 
 
 def note_failure(draft: Draft, charge_id: UUID, refusal: LedgerError) -> bool:
@@ -138,34 +149,56 @@ def note_failure(draft: Draft, charge_id: UUID, refusal: LedgerError) -> bool:
 # ── patches, payments, voiding: each answers whether anything was recorded ───────────────────────────────────
 
 
+def apply(draft: Draft, charge_id: UUID, patch: AnyPatch, facts: Facts) -> bool:
+    """Apply a patch of whatever kind."""
+    match patch:
+        case Extend():
+            return extend(draft, charge_id, patch, facts)
+        case Shrink():
+            return shrink(draft, charge_id, patch, facts)
+        case SetOverride():
+            return set_override(draft, charge_id, patch, facts)
+        case ClearOverride():
+            return clear_override(draft, charge_id, patch, facts)
+        case Delete():
+            return delete(draft, charge_id, patch, facts)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
 @exact
 def extend(draft: Draft, charge_id: UUID, patch: MovePeriodEnd, facts: Facts) -> bool:
     """Let the charge's periods end later (lifecycles §7.2, §16.2)."""
-    return usage.extend(_patchable(draft, charge_id, facts, Trigger.EXTEND), patch)
+    turn = _patchable(draft, charge_id, facts, Trigger.EXTEND)
+    return _layered(turn.charge).extend(turn, patch)
 
 
 @exact
 def shrink(draft: Draft, charge_id: UUID, patch: MovePeriodEnd, facts: Facts) -> bool:
     """Let the charge's periods end earlier (lifecycles §7.2, §16.2)."""
-    return usage.shrink(_patchable(draft, charge_id, facts, Trigger.SHRINK), patch)
+    turn = _patchable(draft, charge_id, facts, Trigger.SHRINK)
+    return _layered(turn.charge).shrink(turn, patch)
 
 
 @exact
 def set_override(draft: Draft, charge_id: UUID, patch: SetOverride, facts: Facts) -> bool:
     """Lay a complete snapshot over the base of the charge (lifecycles §2.4, §7.2)."""
-    return usage.set_override(_patchable(draft, charge_id, facts, Trigger.SET_OVERRIDE), patch)
+    turn = _patchable(draft, charge_id, facts, Trigger.SET_OVERRIDE)
+    return _layered(turn.charge).set_override(turn, patch)
 
 
 @exact
 def clear_override(draft: Draft, charge_id: UUID, patch: ClearOverride, facts: Facts) -> bool:
     """Let the base of the charge hold again (lifecycles §7.2)."""
-    return usage.clear_override(_patchable(draft, charge_id, facts, Trigger.CLEAR_OVERRIDE), patch)
+    turn = _patchable(draft, charge_id, facts, Trigger.CLEAR_OVERRIDE)
+    return _layered(turn.charge).clear_override(turn, patch)
 
 
 @exact
 def delete(draft: Draft, charge_id: UUID, patch: Delete, facts: Facts) -> bool:
     """Delete the charge (lifecycles §16.6)."""
-    return usage.delete(_patchable(draft, charge_id, facts, Trigger.DELETE), patch)
+    turn = _patchable(draft, charge_id, facts, Trigger.DELETE)
+    return _layered(turn.charge).delete(turn, patch)
 
 
 @exact
@@ -181,18 +214,51 @@ def void_purchase(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
     return purchases.void(_purchase(draft, charge_id, facts, Trigger.VOID))
 
 
+class Layered(Protocol):
+    """What can be asked of a charge that has layers, whatever its type and its way of settling."""
+
+    def advance(self, turn: Turn, /) -> bool:
+        """Walk as far as the clock allows; whether the charge moved."""
+        ...
+
+    def extend(self, turn: Turn, patch: MovePeriodEnd, /) -> bool:
+        """Let the periods end later."""
+        ...
+
+    def shrink(self, turn: Turn, patch: MovePeriodEnd, /) -> bool:
+        """Let the periods end earlier."""
+        ...
+
+    def set_override(self, turn: Turn, patch: SetOverride, /) -> bool:
+        """Lay a snapshot over the base."""
+        ...
+
+    def clear_override(self, turn: Turn, patch: ClearOverride, /) -> bool:
+        """Let the base hold again."""
+        ...
+
+    def delete(self, turn: Turn, patch: Delete, /) -> bool:
+        """Delete the charge."""
+        ...
+
+
+LAYERED: dict[tuple[ChargeType, SettlementMode | None], Layered] = {
+    (ChargeType.USAGE_BASED, SettlementMode.CREDIT_ONLY): usage,
+    (ChargeType.FLAT_FEE, SettlementMode.CREDIT_ONLY): flat_fee,
+}
+"""Who decides about a charge with layers, by type and way of settling."""
+
+
+def _layered(charge: Charge) -> Layered:
+    return LAYERED[charge.charge_type, charge.identity.settlement_mode]
+
+
 def _patchable(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> Turn:
     """The turn of a charge that has layers to patch; a purchase has a single one."""
     turn = Turn(draft, charge_id, facts)
-    match _kind(turn.charge):
-        case ChargeType.USAGE_BASED:
-            return turn
-        case ChargeType.CREDIT_PURCHASE:
-            raise UnsupportedOperation(trigger.value, turn.charge.status.value, charge_id)
-        case ChargeType.FLAT_FEE:
-            raise _not_offered("flat fees")
-        case _ as unreachable:
-            assert_never(unreachable)
+    if turn.charge.charge_type is ChargeType.CREDIT_PURCHASE:
+        raise UnsupportedOperation(trigger.value, turn.charge.status.value, charge_id)
+    return turn
 
 
 def _purchase(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> Turn:
@@ -201,17 +267,6 @@ def _purchase(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> 
     if turn.charge.charge_type is not ChargeType.CREDIT_PURCHASE:
         raise UnsupportedOperation(trigger.value, turn.charge.status.value, charge_id)
     return turn
-
-
-def _kind(charge: Charge) -> ChargeType:
-    """The charge's type, once it is certain that its way of settling is offered."""
-    if charge.identity.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE:
-        raise _not_offered("charges settled by invoice")
-    return charge.charge_type
-
-
-def _not_offered(what: str) -> Unsupported:
-    return Unsupported((Finding("", "unsupported", f"{what} are not offered"),))
 
 
 # ── what a decision needs in hand ────────────────────────────────────────────────────────────────────────────
@@ -305,3 +360,9 @@ def keys_wanted(request: NewCharge) -> tuple[HeldKey, ...]:
 def feature_wanted(request: NewCharge) -> FeatureRef | None:
     """The feature a request names, which the caller has to look up (`Facts.features`)."""
     return getattr(request, "feature", None)
+
+
+def cost_basis_wanted(request: NewCharge) -> UUID | None:
+    """The entry of a rate table that a request pins, which the caller has to look up (`Facts.cost_basis_entries`)."""
+    basis = request.settlement.cost_basis if isinstance(request, NewPurchase) else request.cost_basis
+    return basis.currency_cost_basis_id if isinstance(basis, PinnedBasis) else None

@@ -29,7 +29,7 @@ from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType, VoidReason
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -45,7 +45,10 @@ class RunClosedReason(StrEnum):
     """Why a run stopped being the current one."""
 
     FINALIZED = "finalized"
+    ISSUED = "issued"
+    ZERO_OVERAGE = "zero_overage"
     VOIDED = "voided"
+    REPLACED = "replaced"
     CANCELLED = "cancelled"
 
 
@@ -55,6 +58,32 @@ class ReopenedReason(StrEnum):
     PERIOD_CHANGED = "period_changed"
     OVERRIDE_SET = "override_set"
     OVERRIDE_CLEARED = "override_cleared"
+    LINE_DELETED = "line_deleted"
+    BILLABLE_AGAIN = "billable_again"
+
+
+class RunPaymentStatus(StrEnum):
+    """How far the payment of a run is; written off counts as settled (decision 22)."""
+
+    AUTHORIZED = "authorized"
+    PARTIALLY_PAID = "partially_paid"
+    SETTLED = "settled"
+    FAILED = "failed"
+    WRITTEN_OFF = "written_off"
+
+
+class GatheringLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What of a charge is not invoiced yet: `period` is what is left of it, billed from `invoice_at` on (§17.1).
+
+    `amount` is what a line of it would show now, in `currency`, which is fiat: provisional, zero while the cost basis
+    is open, absent for usage.
+    """
+
+    id: UUID
+    period: Period
+    invoice_at: Instant
+    currency: Currency
+    amount: Decimal | None = None
 
 
 class CreditRefund(StrEnum):
@@ -68,6 +97,7 @@ class PaymentKind(StrEnum):
     """How a purchase is paid for."""
 
     EXTERNAL = "external"
+    INVOICED = "invoiced"
 
 
 # ── creation and activation ──────────────────────────────────────────────────────────────────────────────────
@@ -101,9 +131,10 @@ class CostBasisResolved(DomainEvent, frozen=True, kw_only=True):
 
 
 class ChargeActivated(DomainEvent, frozen=True, kw_only=True):
-    """The service period has begun."""
+    """The service period has begun; for a flat fee: it is due. `booked_at` is when a flat fee will be booked."""
 
     NAME: ClassVar[str] = "charge.activated.v1"
+    booked_at: Instant | None = None
     moved: Moved
 
 
@@ -111,15 +142,23 @@ class ChargeActivated(DomainEvent, frozen=True, kw_only=True):
 
 
 class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
-    """A run was started and is the current one; `collection_end` is its `stored_at_lt`."""
+    """A run was started and is the current one; `collection_end` is its `stored_at_lt`, absent for a flat fee.
+
+    `line_id` and `invoice_id` name the invoice line that shows it; both or neither. `no_fiat` and `zero_overage` are
+    what is known of it already; see `RealizationProcessed`.
+    """
 
     NAME: ClassVar[str] = "charge.realization_run_opened.v1"
     run_id: UUID
     type: RunType
     service_period_from: Instant
     service_period_to: Instant
-    collection_end: Instant
+    collection_end: Instant | None = None
     feature_id: UUID | None = None
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
+    no_fiat: bool = False
+    zero_overage: bool = False
     moved: Moved
 
 
@@ -150,12 +189,97 @@ class RealizationProcessed(DomainEvent, frozen=True, kw_only=True):
     moved: Moved
 
 
+class RunRerated(DomainEvent, frozen=True, kw_only=True):
+    """A run of a flat fee was rated again where it stands, because the promise changed (lifecycles §9, §10.1).
+
+    What the index keeps of the run, as it is now.
+    """
+
+    NAME: ClassVar[str] = "charge.run_rerated.v1"
+    run_id: UUID
+    service_period: Period
+    no_fiat: bool
+    zero_overage: bool = False
+
+
 class RealizationCompleted(DomainEvent, frozen=True, kw_only=True):
     """The realization is complete."""
 
     NAME: ClassVar[str] = "charge.realization_completed.v1"
     run_id: UUID
     moved: Moved
+
+
+class ZeroOverageCompleted(DomainEvent, frozen=True, kw_only=True):
+    """What credit does not cover comes to nothing in fiat, so that the run is done without an invoice line."""
+
+    NAME: ClassVar[str] = "charge.zero_overage_completed.v1"
+    run_id: UUID
+    moved: Moved
+
+
+class InvoiceIssueRecorded(DomainEvent, frozen=True, kw_only=True):
+    """The run's invoice was issued and its usage booked; `no_fiat`: nothing of it is left to pay."""
+
+    NAME: ClassVar[str] = "charge.invoice_issue_recorded.v1"
+    run_id: UUID
+    line_id: UUID
+    no_fiat: bool
+    moved: Moved
+
+
+class PaymentSettlementAwaited(DomainEvent, frozen=True, kw_only=True):
+    """Everything is invoiced; the charge waits until all of it is settled."""
+
+    NAME: ClassVar[str] = "charge.payment_settlement_awaited.v1"
+    moved: Moved
+
+
+class ChargeReactivated(DomainEvent, frozen=True, kw_only=True):
+    """A part is invoiced and the charge goes on with the rest of its period."""
+
+    NAME: ClassVar[str] = "charge.reactivated.v1"
+    moved: Moved
+
+
+class RunPaymentNoted(DomainEvent, frozen=True, kw_only=True):
+    """The payment of a run got further, be the run current, prior or invalid."""
+
+    NAME: ClassVar[str] = "charge.run_payment_noted.v1"
+    run_id: UUID
+    payment_status: RunPaymentStatus
+
+
+# ── what is still to be invoiced ─────────────────────────────────────────────────────────────────────────────
+
+
+class GatheringLineRequested(DomainEvent, frozen=True, kw_only=True):
+    """The charge has something to invoice."""
+
+    NAME: ClassVar[str] = "charge.gathering_line_requested.v1"
+    line: GatheringLine
+
+
+class GatheringLineUpserted(DomainEvent, frozen=True, kw_only=True):
+    """What the charge has to invoice has changed; it stays the same line."""
+
+    NAME: ClassVar[str] = "charge.gathering_line_upserted.v1"
+    line: GatheringLine
+
+
+class GatheringLineDeleted(DomainEvent, frozen=True, kw_only=True):
+    """Nothing is left to invoice."""
+
+    NAME: ClassVar[str] = "charge.gathering_line_deleted.v1"
+    line_id: UUID
+
+
+class InvoiceLineLinked(DomainEvent, frozen=True, kw_only=True):
+    """The purchase has a line on an invoice; that authorises no payment (lifecycles §11.3, R-21)."""
+
+    NAME: ClassVar[str] = "charge.invoice_line_linked.v1"
+    line_id: UUID
+    invoice_id: UUID
 
 
 class ChargeFinalized(DomainEvent, frozen=True, kw_only=True):
@@ -183,23 +307,50 @@ class ChargeAdvanceFailed(DomainEvent, frozen=True, kw_only=True):
 
 
 class PeriodExtended(DomainEvent, frozen=True, kw_only=True):
-    """The end of the effective periods was moved to a later time."""
+    """The end of the effective periods was moved to a later time.
+
+    For a flat fee: what it comes to now, and when it is booked from now on; credit that it has taken stays where it
+    was booked.
+    """
 
     NAME: ClassVar[str] = "charge.period_extended.v1"
     layer: LayerName
     old: Periods
     new: Periods
+    amount_after_proration: Decimal | None = None
+    booked_at: Instant | None = None
     advance_after: Instant | None = None
 
 
 class PeriodShrunk(DomainEvent, frozen=True, kw_only=True):
-    """The end of the effective periods was moved to an earlier time."""
+    """The end of the effective periods was moved to an earlier time; of a flat fee as in `PeriodExtended`."""
 
     NAME: ClassVar[str] = "charge.period_shrunk.v1"
     layer: LayerName
     old: Periods
     new: Periods
+    amount_after_proration: Decimal | None = None
+    booked_at: Instant | None = None
     advance_after: Instant | None = None
+
+
+class PeriodShrunkToRealized(DomainEvent, frozen=True, kw_only=True):
+    """The service period was ended where the latest run ends; nothing more will be billed (lifecycles §8.4)."""
+
+    NAME: ClassVar[str] = "charge.period_shrunk_to_realized.v1"
+    layer: LayerName
+    old_to: Instant
+    new_to: Instant
+    run_id: UUID
+
+
+class RunReclassified(DomainEvent, frozen=True, kw_only=True):
+    """A run of the charge is of another type from now on; an invalid one no longer counts (lifecycles §8.4, §17.6)."""
+
+    NAME: ClassVar[str] = "charge.run_reclassified.v1"
+    run_id: UUID
+    from_type: RunType
+    to_type: RunType
 
 
 class OverrideSet(DomainEvent, frozen=True, kw_only=True):
@@ -222,6 +373,7 @@ class BaseIntentAmended(DomainEvent, frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "charge.base_intent_amended.v1"
     periods: Periods | None = None
+    amount_after_proration: Decimal | None = None
     intent_deleted_at: Instant | None = None
 
 
@@ -280,13 +432,15 @@ class PaymentAwaited(DomainEvent, frozen=True, kw_only=True):
 
 
 class PaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
-    """The payment of the purchase was authorised for `fiat_amount`."""
+    """The payment of the purchase was authorised for `fiat_amount`; for an invoiced one, on that line and invoice."""
 
     NAME: ClassVar[str] = "charge.payment_authorized.v1"
     kind: PaymentKind
     fiat_amount: Decimal
     fiat_currency: Currency
     ledger_group: GroupRef
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
     moved: Moved
 
 
@@ -316,11 +470,23 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     CollectionAwaited,
     RealizationRunClosed,
     RealizationProcessed,
+    RunRerated,
     RealizationCompleted,
+    ZeroOverageCompleted,
+    InvoiceIssueRecorded,
+    PaymentSettlementAwaited,
+    ChargeReactivated,
+    RunPaymentNoted,
+    GatheringLineRequested,
+    GatheringLineUpserted,
+    GatheringLineDeleted,
+    InvoiceLineLinked,
     ChargeFinalized,
     ChargeAdvanceFailed,
     PeriodExtended,
     PeriodShrunk,
+    PeriodShrunkToRealized,
+    RunReclassified,
     OverrideSet,
     OverrideCleared,
     BaseIntentAmended,
@@ -342,11 +508,23 @@ ChargeEvent: TypeAlias = (
     | CollectionAwaited
     | RealizationRunClosed
     | RealizationProcessed
+    | RunRerated
     | RealizationCompleted
+    | ZeroOverageCompleted
+    | InvoiceIssueRecorded
+    | PaymentSettlementAwaited
+    | ChargeReactivated
+    | RunPaymentNoted
+    | GatheringLineRequested
+    | GatheringLineUpserted
+    | GatheringLineDeleted
+    | InvoiceLineLinked
     | ChargeFinalized
     | ChargeAdvanceFailed
     | PeriodExtended
     | PeriodShrunk
+    | PeriodShrunkToRealized
+    | RunReclassified
     | OverrideSet
     | OverrideCleared
     | BaseIntentAmended

@@ -105,11 +105,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         """`now` cut to whole seconds, for times of the domain. Guards compare `now` itself (lifecycles §1.1)."""
         return instant(self.now)
 
-    def metered_feature(self, name: str) -> tuple[Feature, UUID]:
-        """The feature of that id or key and its meter's id. Raises `FeatureNotFound`, then `MeterNotFound`."""
+    def feature(self, name: str) -> Feature:
+        """The feature of that id or key. Raises `FeatureNotFound`."""
         feature = self.features.get(name)
         if feature is None:
             raise FeatureNotFound(name)
+        return feature
+
+    def metered_feature(self, name: str) -> tuple[Feature, UUID]:
+        """The feature of that id or key and its meter's id. Raises `FeatureNotFound`, then `MeterNotFound`."""
+        feature = self.feature(name)
         if feature.meter_id is None:
             raise MeterNotFound(f"of feature {feature.key}")
         return feature, feature.meter_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from aggregates.charges.facts import Facts
-from aggregates.charges.intent import SubscriptionRef, TaxConfig
+from aggregates.charges.intent import FeatureRef, SubscriptionRef, TaxConfig
 from aggregates.charges.requests import Bounds
 from aggregates.values.errors import Findings
 from aggregates.values.money import FIAT, MAX_PRECISION, Currency
@@ -28,6 +28,14 @@ def subscription(ref: SubscriptionRef | None, findings: Findings) -> None:
     """Note a reference to a subscription that is not complete."""
     if ref is not None and not (ref.subscription_id and ref.phase_id and ref.item_id):
         findings.add("subscription", "incomplete", "subscription, phase and item: all three, or none")
+
+
+def feature_ref(ref: FeatureRef, findings: Findings) -> None:
+    """Note a feature that is named twice, or not at all."""
+    if (ref.id is None) == (ref.key is None):
+        findings.add("feature", "feature_ambiguous", "name the feature by id or by key, and not by both")
+    elif ref.key is not None and not ref.key.strip():
+        findings.add("feature", "required", "the feature key must not be empty")
 
 
 def known_currency(currency: Currency, findings: Findings) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.journal.chart import TaxBehavior
-from aggregates.rating.prices import NO_DISCOUNTS, AnyUsagePrice, Discounts, UnitConfig
+from aggregates.rating.prices import NO_DISCOUNTS, AnyUsagePrice, Discounts, PercentageDiscount, UnitConfig
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
 
@@ -49,6 +49,19 @@ class LayerName(StrEnum):
 
     BASE = "base"
     OVERRIDE = "override"
+
+
+class PaymentTerm(StrEnum):
+    """When a flat fee is earned and booked: at the start of its service period, or at its end."""
+
+    IN_ADVANCE = "in_advance"
+    IN_ARREARS = "in_arrears"
+
+
+class ProRating(StrEnum):
+    """How a flat fee follows a service period that is shorter than the full one."""
+
+    PRORATE_PRICES = "prorate_prices"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -211,6 +224,36 @@ class UsageLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="usage_b
         return self.periods.service_period
 
 
+class FlatFeeLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="flat_fee"):
+    """One layer of a flat fee: a complete snapshot (lifecycles §2.3). Amounts are exact in the charge's currency.
+
+    `amount_after_proration` is derived from the rest and kept with it, so that nobody has to compute it again: 100 USD
+    for 10 of 31 days is 32.26. `pro_rating` absent: the full amount, whatever the period.
+    """
+
+    name: str
+    periods: Periods
+    payment_term: PaymentTerm
+    amount_before_proration: Decimal
+    amount_after_proration: Decimal
+    percentage_discount: PercentageDiscount | None = None
+    pro_rating: ProRating | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+    intent_deleted_at: Instant | None = None
+
+    @property
+    def service_period(self) -> Period:
+        """The period the fee is for."""
+        return self.periods.service_period
+
+    @property
+    def booked_at(self) -> Instant:
+        """When the fee is booked: the end of the service period in arrears, its start in advance."""
+        period = self.periods.service_period
+        return period.to if self.payment_term is PaymentTerm.IN_ARREARS else period.from_
+
+
 class PurchaseLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="credit_purchase"):
     """The one layer of a credit purchase (lifecycles §2.3): `credit_amount` is exact in the charge's currency.
 
@@ -236,7 +279,7 @@ class PurchaseLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="cred
         return self.periods.service_period
 
 
-Layer: TypeAlias = UsageLayer | PurchaseLayer
+Layer: TypeAlias = UsageLayer | FlatFeeLayer | PurchaseLayer
 
 
 class Intent(Part, frozen=True, kw_only=True):

@@ -7,9 +7,15 @@ happens, because the effective intent did not change (lifecycles §16.1).
 
 from __future__ import annotations
 
-from aggregates.charges.events import BaseIntentAmended
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from aggregates.charges.events import BaseIntentAmended, PeriodExtended, PeriodShrunk
 from aggregates.charges.fields import whole_instant
-from aggregates.charges.intent import Layer, LayerName, ManagedBy, Periods
+from aggregates.charges.flat_terms import amount_for
+from aggregates.charges.intent import FlatFeeLayer, Layer, LayerName, ManagedBy, PaymentTerm, Periods
 from aggregates.charges.requests import Delete, MovePeriodEnd, PatchSource
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
@@ -41,10 +47,11 @@ def new_periods(layer: Layer, trigger: Trigger, patch: MovePeriodEnd) -> Periods
     """
     old = layer.periods
     findings = Findings()
+    full_default, invoice_default = _defaults(layer, patch)
     service_to = whole_instant(patch.service_period_to, "service_period_to", findings)
-    full_to = whole_instant(patch.full_service_period_to or patch.service_period_to, "full_service_period_to", findings)
+    full_to = whole_instant(patch.full_service_period_to or full_default, "full_service_period_to", findings)
     billing_to = whole_instant(patch.billing_period_to or patch.service_period_to, "billing_period_to", findings)
-    invoice_at = whole_instant(patch.invoice_at or patch.service_period_to, "invoice_at", findings)
+    invoice_at = whole_instant(patch.invoice_at or invoice_default, "invoice_at", findings)
     if service_to is None or full_to is None or billing_to is None or invoice_at is None:
         raise_findings(findings)
         raise AssertionError("a missing bound is a finding")
@@ -62,6 +69,41 @@ def new_periods(layer: Layer, trigger: Trigger, patch: MovePeriodEnd) -> Periods
         billing_period=billing,
         invoice_at=invoice_at,
     )
+
+
+def _defaults(layer: Layer, patch: MovePeriodEnd) -> tuple[datetime, datetime]:
+    """The ends of the full period and `invoice_at` where a patch leaves them out (`MovePeriodEnd`)."""
+    end = patch.service_period_to
+    if not isinstance(layer, FlatFeeLayer) or end.tzinfo is None:
+        return end, end
+    in_advance = layer.payment_term is PaymentTerm.IN_ADVANCE
+    return max(end, layer.periods.full_service_period.to), layer.periods.invoice_at if in_advance else end
+
+
+def move_end(turn: Turn, trigger: Trigger, new: Periods, advance_after: Instant | None) -> None:
+    """Record that the base's periods have other ends, and what a flat fee comes to over them."""
+    event = PeriodExtended if trigger is Trigger.EXTEND else PeriodShrunk
+    base = turn.charge.intent.base
+    turn.emit(
+        event(
+            layer=LayerName.BASE,
+            old=base.periods,
+            new=new,
+            amount_after_proration=fee_over(turn, base, new),
+            booked_at=booked_over(base, new) if isinstance(base, FlatFeeLayer) else None,
+            advance_after=advance_after,
+        )
+    )
+
+
+def fee_over(turn: Turn, layer: Layer, periods: Periods) -> Decimal | None:
+    """What a flat fee comes to over these periods; None for what has no fee."""
+    return amount_for(layer, periods, turn.charge.currency) if isinstance(layer, FlatFeeLayer) else None
+
+
+def booked_over(fee: FlatFeeLayer, periods: Periods) -> Instant:
+    """When the fee is booked over these periods."""
+    return msgspec.structs.replace(fee, periods=periods).booked_at
 
 
 def _ending(old: Period, to: Instant, path: str, findings: Findings, *, may_be_empty: bool) -> Period:
@@ -83,7 +125,7 @@ def amend_hidden_periods(turn: Turn, trigger: Trigger, patch: MovePeriodEnd) -> 
     periods = new_periods(base, trigger, patch)
     if turn.charge.intent.base_is_deleted:
         raise UnsupportedOperation(trigger.value, turn.charge.status.value, turn.charge_id)
-    turn.emit(BaseIntentAmended(periods=periods))
+    turn.emit(BaseIntentAmended(periods=periods, amount_after_proration=fee_over(turn, base, periods)))
 
 
 def delete_hidden_base(turn: Turn) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from aggregates.charges.cost_basis import resolved_at_creation, validate_cost_basis
+from aggregates.charges.cost_basis import purchase_cost_basis, validate_cost_basis
 from aggregates.charges.facts import Facts
 from aggregates.charges.fields import (
     known_currency,
@@ -56,7 +56,7 @@ def proposed_purchase(request: NewPurchase, facts: Facts, findings: Findings) ->
         return None
     resolved = None
     if not isinstance(settlement, Promotional):
-        resolved = resolved_at_creation(
+        resolved = purchase_cost_basis(
             settlement.cost_basis, Money(amount, request.currency), periods.service_period.from_, facts, findings
         )
     if findings.items:

@@ -17,7 +17,9 @@ from aggregates.charges.events import CreditRefund
 from aggregates.charges.intent import (
     CostBasis,
     FeatureRef,
+    FlatFeeLayer,
     ManagedBy,
+    PaymentTerm,
     SettlementMode,
     SubscriptionRef,
     TaxConfig,
@@ -93,19 +95,57 @@ class NewUsageCharge(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
+class FlatFeeTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """The mutable part of a flat fee: what a creation proposes and what an override replaces.
+
+    Absent `full_service_period` and `billing_period` are the service period; an absent `invoice_at` is its start for a
+    fee in advance and its end for one in arrears. `payment_term` and `pro_rating` are as somebody wrote them.
+    """
+
+    name: str
+    service_period: Bounds
+    amount: Decimal
+    payment_term: str = PaymentTerm.IN_ADVANCE.value
+    pro_rating: str | None = None
+    percentage_discount: PercentageDiscount | None = None
+    full_service_period: Bounds | None = None
+    billing_period: Bounds | None = None
+    invoice_at: datetime | None = None
+    description: str | None = None
+    metadata: dict[str, str] = {}
+
+    @staticmethod
+    def of(layer: FlatFeeLayer) -> FlatFeeTerms:
+        """The terms that hold, so that a caller can replace some of them and ask for the rest as it was."""
+        return FlatFeeTerms(
+            name=layer.name,
+            service_period=Bounds.of(layer.periods.service_period),
+            full_service_period=Bounds.of(layer.periods.full_service_period),
+            billing_period=Bounds.of(layer.periods.billing_period),
+            invoice_at=layer.periods.invoice_at,
+            amount=layer.amount_before_proration,
+            payment_term=layer.payment_term.value,
+            pro_rating=layer.pro_rating.value if layer.pro_rating is not None else None,
+            percentage_discount=layer.percentage_discount,
+            description=layer.description,
+            metadata=layer.metadata,
+        )
+
+
 class NewFlatFee(msgspec.Struct, frozen=True, kw_only=True):
-    """Charge one amount for a service period. Not offered yet: creation refuses it by name (`unsupported`)."""
+    """Charge one amount for a service period (lifecycles §2). `feature` restricts which credit may cover it."""
 
     customer: str
     currency: Currency
     settlement_mode: SettlementMode
-    name: str
-    service_period: Bounds
-    amount_before_proration: Decimal
-    payment_term: str
-    percentage_discount: PercentageDiscount | None = None
-    pro_rating: bool = False
-    invoice_at: datetime | None = None
+    terms: FlatFeeTerms
+    feature: FeatureRef | None = None
+    managed_by: ManagedBy = ManagedBy.SUBSCRIPTION
+    tax: TaxConfig | None = None
+    unique_reference_id: str | None = None
+    subscription: SubscriptionRef | None = None
+    cost_basis: CostBasis | None = None
+    annotations: dict[str, str] = {}
 
 
 class RequestedSettlement(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +201,9 @@ class PatchSource(StrEnum):
 class MovePeriodEnd(msgspec.Struct, frozen=True, kw_only=True):
     """Extend or shrink: new ends of the three periods, and a new `invoice_at`. Absent ones are the new service end.
 
+    For a flat fee the full period, which pro-rating measures by, only grows with what is absent, and an absent
+    `invoice_at` of a fee in advance stays what it is.
+
     `intent_version` is the version the patch was computed from; another one now is a stale patch (decision 29).
     """
 
@@ -172,10 +215,18 @@ class MovePeriodEnd(msgspec.Struct, frozen=True, kw_only=True):
     intent_version: int | None = None
 
 
-class SetOverride(msgspec.Struct, frozen=True, kw_only=True):
-    """Lay a complete snapshot over the base, for the whole period."""
+class Extend(MovePeriodEnd, frozen=True, kw_only=True):
+    """Let the periods end later."""
 
-    terms: UsageTerms
+
+class Shrink(MovePeriodEnd, frozen=True, kw_only=True):
+    """Let the periods end earlier."""
+
+
+class SetOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """Lay a complete snapshot over the base, for the whole period. The terms are those of the charge's type."""
+
+    terms: UsageTerms | FlatFeeTerms
     source: PatchSource = PatchSource.API
     intent_version: int | None = None
 
@@ -193,6 +244,9 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     source: PatchSource
     credit_refund: CreditRefund = CreditRefund.CORRECT
     intent_version: int | None = None
+
+
+AnyPatch: TypeAlias = Extend | Shrink | SetOverride | ClearOverride | Delete
 
 
 class PaymentStep(StrEnum):

@@ -23,11 +23,18 @@ from aggregates.charges.events import (
     ChargeDeleted,
     ChargeEvent,
     ChargeFinalized,
+    ChargeReactivated,
     ChargeReopened,
     CollectionAwaited,
     CostBasisResolved,
     CreditsGranted,
     FeatureResolved,
+    GatheringLine,
+    GatheringLineDeleted,
+    GatheringLineRequested,
+    GatheringLineUpserted,
+    InvoiceIssueRecorded,
+    InvoiceLineLinked,
     Moved,
     OverrideCleared,
     OverrideSet,
@@ -35,23 +42,39 @@ from aggregates.charges.events import (
     PaymentAwaited,
     PaymentKind,
     PaymentSettled,
+    PaymentSettlementAwaited,
     PeriodExtended,
     PeriodShrunk,
+    PeriodShrunkToRealized,
     PurchaseVoided,
     RealizationCompleted,
     RealizationProcessed,
     RealizationRunClosed,
     RealizationRunOpened,
+    RunPaymentNoted,
+    RunPaymentStatus,
+    RunReclassified,
+    RunRerated,
     RunVoidNoted,
+    ZeroOverageCompleted,
 )
-from aggregates.charges.intent import ChargeType, Identity, Intent, Layer, LayerName, ResolvedCostBasis
+from aggregates.charges.intent import (
+    ChargeType,
+    FlatFeeLayer,
+    Identity,
+    Intent,
+    Layer,
+    LayerName,
+    Periods,
+    ResolvedCostBasis,
+)
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType
 from aggregates.values.errors import RunNotFound
 from aggregates.values.identifiers import GroupRef, pool_id
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -66,10 +89,43 @@ class RunEntry(Kept, frozen=True, kw_only=True):
     initial_type: RunType
     service_period_from: Instant
     service_period_to: Instant
-    collection_end: Instant
+    collection_end: Instant | None = None
     created_at: datetime
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
     voided: bool = False
     no_fiat: bool = False
+    zero_overage: bool = False
+    invoiced: bool = False
+    payment_status: RunPaymentStatus | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run is neither voided nor invalid (lifecycles §5.2)."""
+        return not self.voided and self.type is not RunType.INVALID
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is an adjustment after the final run, which takes no part in the arithmetic of periods."""
+        return self.type is RunType.LATE_ADJUSTMENT
+
+    @property
+    def is_billed(self) -> bool:
+        """Whether its invoice was issued, or there was nothing to invoice."""
+        return self.invoiced or self.zero_overage
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing of it is to be waited for: nothing to pay, paid, or written off (decision 22)."""
+        done = {RunPaymentStatus.SETTLED, RunPaymentStatus.WRITTEN_OFF}
+        return self.zero_overage or (self.invoiced and (self.no_fiat or self.payment_status in done))
+
+
+class LinkedLine(Kept, frozen=True, kw_only=True):
+    """The invoice line of a purchase."""
+
+    line_id: UUID
+    invoice_id: UUID
 
 
 class ResolvedFeature(Kept, frozen=True, kw_only=True):
@@ -111,6 +167,8 @@ class Payment(Kept, frozen=True, kw_only=True):
     fiat_currency: Currency
     authorized: PaymentFact
     settled: PaymentFact | None = None
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
 
     @property
     def status(self) -> PaymentStatus:
@@ -155,6 +213,8 @@ class Charge(Kept, frozen=True, kw_only=True):
     resolved_cost_basis: ResolvedCostBasis | None = None
     current_run_id: UUID | None = None
     runs: tuple[RunEntry, ...] = ()
+    gathering_line: GatheringLine | None = None
+    linked_line: LinkedLine | None = None
     grant: Grant | None = None
     payment: Payment | None = None
     voided: VoidedPurchase | None = None
@@ -197,8 +257,17 @@ class Charge(Kept, frozen=True, kw_only=True):
 
     @property
     def live_runs(self) -> tuple[RunEntry, ...]:
-        """The runs that count: all that are not voided, in order of creation."""
-        return tuple(entry for entry in self.runs if not entry.voided)
+        """The runs that count: all that are neither voided nor invalid, in order of creation."""
+        return tuple(entry for entry in self.runs if entry.counts)
+
+    @property
+    def period_runs(self) -> tuple[RunEntry, ...]:
+        """The runs that count and cover the period, by its course: all but late adjustments."""
+        return tuple(sorted((e for e in self.live_runs if not e.is_late), key=lambda entry: entry.service_period_to))
+
+    def run_on_line(self, line_id: UUID) -> RunEntry | None:
+        """The run that an invoice line shows, whatever has become of it; the newest where there were several."""
+        return next((entry for entry in reversed(self.runs) if entry.line_id == line_id), None)
 
 
 def stream(charge_id: UUID, customer: str) -> Stream:
@@ -248,20 +317,26 @@ def _created(body: ChargeCreated, record: Recorded[ChargeEvent]) -> Charge:
 def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object]:
     """What the event changes besides the status."""
     match body:
-        case ChargeCreated() | ChargeActivated() | ChargeFinalized() | ChargeReopened():
+        case ChargeCreated() | ChargeActivated() | ChargeFinalized() | ChargeReopened() | ChargeReactivated():
             return {}
-        case CollectionAwaited() | RealizationCompleted() | PaymentAwaited():
+        case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted():
             return {}
+        case PaymentAwaited() | PaymentSettlementAwaited():
+            return {}
+        case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
+            return _of_lines(body)
         case FeatureResolved():
             resolved = ResolvedFeature(key=body.feature_key, id=body.feature_id, meter_id=body.meter_id)
             return {"resolved_feature": resolved}
         case CostBasisResolved():
             return {"resolved_cost_basis": body.resolved}
-        case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunVoidNoted():
+        case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunRerated():
+            return _of_runs(state, body, at)
+        case RunVoidNoted() | InvoiceIssueRecorded() | RunPaymentNoted() | RunReclassified():
             return _of_runs(state, body, at)
         case PeriodExtended() | PeriodShrunk() | OverrideSet():
             return _of_intent(state, body) | {"advance_after": body.advance_after}
-        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted():
+        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized():
             return _of_intent(state, body)
         case ChargeAdvanceFailed():
             return {"failure": _failure(body, at)}
@@ -271,8 +346,29 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             assert_never(unreachable)
 
 
+def _of_lines(
+    body: GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked,
+) -> dict[str, object]:
+    match body:
+        case GatheringLineRequested(line=line) | GatheringLineUpserted(line=line):
+            return {"gathering_line": line}
+        case GatheringLineDeleted():
+            return {"gathering_line": None}
+        case InvoiceLineLinked():
+            return {"linked_line": LinkedLine(line_id=body.line_id, invoice_id=body.invoice_id)}
+
+
 def _of_runs(
-    state: Charge, body: RealizationRunOpened | RealizationRunClosed | RealizationProcessed | RunVoidNoted, at: datetime
+    state: Charge,
+    body: RealizationRunOpened
+    | RealizationRunClosed
+    | RealizationProcessed
+    | RunRerated
+    | RunVoidNoted
+    | InvoiceIssueRecorded
+    | RunPaymentNoted
+    | RunReclassified,
+    at: datetime,
 ) -> dict[str, object]:
     match body:
         case RealizationRunOpened():
@@ -280,20 +376,47 @@ def _of_runs(
         case RealizationRunClosed():
             return {"current_run_id": None, "advance_after": body.advance_after}
         case RealizationProcessed():
-            return {"runs": _with_entry(state, body.run_id, no_fiat=body.no_fiat)}
+            return {"runs": _with_entry(state, body.run_id, no_fiat=body.no_fiat, zero_overage=body.zero_overage)}
+        case RunRerated():
+            entry = _with_entry(
+                state,
+                body.run_id,
+                service_period_from=body.service_period.from_,
+                service_period_to=body.service_period.to,
+                no_fiat=body.no_fiat,
+                zero_overage=body.zero_overage,
+            )
+            return {"runs": entry}
         case RunVoidNoted():
             return {"runs": _with_entry(state, body.run_id, voided=True)}
+        case InvoiceIssueRecorded():
+            return {"runs": _with_entry(state, body.run_id, invoiced=True, no_fiat=body.no_fiat)}
+        case RunPaymentNoted():
+            return {"runs": _with_entry(state, body.run_id, payment_status=body.payment_status)}
+        case RunReclassified():
+            return {"runs": _with_entry(state, body.run_id, type=body.to_type)}
 
 
 def _of_intent(
     state: Charge,
-    body: PeriodExtended | PeriodShrunk | OverrideSet | OverrideCleared | BaseIntentAmended | ChargeDeleted,
+    body: PeriodExtended
+    | PeriodShrunk
+    | PeriodShrunkToRealized
+    | OverrideSet
+    | OverrideCleared
+    | BaseIntentAmended
+    | ChargeDeleted,
 ) -> dict[str, object]:
     intent = state.intent
     match body:
         case PeriodExtended() | PeriodShrunk():
-            layer = msgspec.structs.replace(intent.layer(body.layer), periods=body.new)
+            layer = _over(intent.layer(body.layer), body.new, body.amount_after_proration)
             intent = intent.with_layer(body.layer, layer)
+        case PeriodShrunkToRealized():
+            layer = intent.layer(body.layer)
+            service = Period(layer.periods.service_period.from_, body.new_to)
+            periods = msgspec.structs.replace(layer.periods, service_period=service)
+            intent = intent.with_layer(body.layer, msgspec.structs.replace(layer, periods=periods))
         case OverrideSet():
             intent = intent.with_layer(LayerName.OVERRIDE, body.override)
         case OverrideCleared():
@@ -321,6 +444,8 @@ def _of_purchase(
                     fiat_amount=body.fiat_amount,
                     fiat_currency=body.fiat_currency,
                     authorized=authorized,
+                    line_id=body.line_id,
+                    invoice_id=body.invoice_id,
                 )
             }
         case PaymentSettled():
@@ -341,18 +466,29 @@ def _entry(body: RealizationRunOpened, at: datetime) -> RunEntry:
         service_period_to=body.service_period_to,
         collection_end=body.collection_end,
         created_at=at,
+        line_id=body.line_id,
+        invoice_id=body.invoice_id,
+        no_fiat=body.no_fiat,
+        zero_overage=body.zero_overage,
     )
 
 
-def _with_entry(state: Charge, run_id: UUID, **changes: bool) -> tuple[RunEntry, ...]:
+def _with_entry(state: Charge, run_id: UUID, **changes: object) -> tuple[RunEntry, ...]:
     """The index with one entry changed, matched by id."""
     return tuple(msgspec.structs.replace(entry, **changes) if entry.run_id == run_id else entry for entry in state.runs)
+
+
+def _over(layer: Layer, periods: Periods, amount_after_proration: Decimal | None) -> Layer:
+    """The layer over other periods; a flat fee comes to another amount then."""
+    if isinstance(layer, FlatFeeLayer) and amount_after_proration is not None:
+        return msgspec.structs.replace(layer, periods=periods, amount_after_proration=amount_after_proration)
+    return msgspec.structs.replace(layer, periods=periods)
 
 
 def _amended(intent: Intent, body: BaseIntentAmended) -> Layer:
     base = intent.base
     if body.periods is not None:
-        base = msgspec.structs.replace(base, periods=body.periods)
+        base = _over(base, body.periods, body.amount_after_proration)
     if body.intent_deleted_at is not None:
         base = msgspec.structs.replace(base, intent_deleted_at=body.intent_deleted_at)
     return base

@@ -6,22 +6,30 @@ emits its own status event, made from the row itself by `moved`, so that a statu
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from aggregates.charges.events import ChargeEvent, Moved, RealizationRunClosed, RunClosedReason, RunVoidNoted
 from aggregates.charges.facts import Facts
-from aggregates.charges.intent import PurchaseLayer, UsageLayer
+from aggregates.charges.intent import FlatFeeLayer, PurchaseLayer, SettlementMode, UsageLayer
 from aggregates.charges.state import Charge, RunEntry
+from aggregates.credits.events import SettlementMode as CreditMode
 from aggregates.credits.pool import CreditPool
 from aggregates.event import Stream
 from aggregates.lifecycle import Row, Status, Trigger
 from aggregates.outcome import Draft
+from aggregates.policies import UsageCreditCut
 from aggregates.runs import decisions as runs
 from aggregates.runs import state as run_state
 from aggregates.runs.events import VoidReason
 from aggregates.values.errors import ChargeNotFound
 from aggregates.values.period import Instant
+
+CREDIT_MODE = {
+    SettlementMode.CREDIT_ONLY: CreditMode.CREDIT_ONLY,
+    SettlementMode.CREDIT_THEN_INVOICE: CreditMode.CREDIT_THEN_INVOICE,
+}
+"""The charge's way of settling in the words of the credit pool."""
 
 
 class Turn:
@@ -52,6 +60,13 @@ class Turn:
         """The effective layer of a usage-based charge."""
         layer = self.charge.intent.effective
         assert isinstance(layer, UsageLayer), f"charge {self.charge_id} is not usage based"
+        return layer
+
+    @property
+    def fee(self) -> FlatFeeLayer:
+        """The effective layer of a flat fee."""
+        layer = self.charge.intent.effective
+        assert isinstance(layer, FlatFeeLayer), f"charge {self.charge_id} is no flat fee"
         return layer
 
     @property
@@ -97,13 +112,21 @@ class Turn:
         assert entry is not None, f"charge {self.charge_id} is {self.charge.status} without a current run"
         return entry
 
-    @property
-    def credit_terms(self) -> runs.CreditTerms:
-        """The credit that may cover the runs of this charge."""
-        tax = self.charge.identity.tax
+    def credit_terms(self, run_id: UUID) -> runs.CreditTerms:
+        """The credit that may cover a run of this charge.
+
+        Usage and arrears count in the period they belong to, that is in the second before its end (decision 35). A
+        flat fee takes the credit that is live when it is booked; the policy of the cut is for usage.
+        """
+        charge, run = self.charge, runs.run_in_hand(self.draft, self.run_stream(run_id))
+        tax, layer = charge.identity.tax, charge.intent.effective
+        is_usage = isinstance(layer, UsageLayer)
+        at_end = run.booked_at == run.service_period_to and run.booked_at != run.service_period_from
         return runs.CreditTerms(
-            pool=self.charge.pool,
-            cut=self.facts.policies.usage_credit_cut,
+            pool=charge.pool,
+            cut=self.facts.policies.usage_credit_cut if is_usage else UsageCreditCut.PERIOD_END,
+            mode=CREDIT_MODE[charge.identity.settlement_mode or SettlementMode.CREDIT_ONLY],
+            accounting_date=Instant(run.booked_at - timedelta(seconds=1)) if is_usage or at_end else run.booked_at,
             now=self.facts.now,
             mint=self.facts.mint,
             tax_code=tax.tax_code_id if tax else None,
@@ -120,7 +143,7 @@ class Turn:
     def void_all_runs(self, reason: VoidReason) -> None:
         """For every run that counts: give all its credit back and mark it deleted; then no run is current."""
         for entry in self.charge.live_runs:
-            runs.void(self.draft, self.run_stream(entry.run_id), reason, self.credit_terms)
+            runs.void(self.draft, self.run_stream(entry.run_id), reason, self.credit_terms(entry.run_id))
             self.emit(RunVoidNoted(run_id=entry.run_id, reason=reason))
             if entry.run_id == self.charge.current_run_id:
                 self.close_current_run(RunClosedReason.VOIDED)

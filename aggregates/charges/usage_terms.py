@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from aggregates.charges.cost_basis import charge_cost_basis
 from aggregates.charges.facts import Facts
 from aggregates.charges.fields import (
+    feature_ref,
     known_currency,
     reference,
     required,
@@ -14,7 +16,7 @@ from aggregates.charges.fields import (
     whole_instant,
     whole_period,
 )
-from aggregates.charges.intent import ChargeType, Identity, Periods, SettlementMode, UsageLayer
+from aggregates.charges.intent import ChargeType, Identity, Periods, UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.requests import NewUsageCharge, UsageTerms
 from aggregates.rating.prices import Discounts, FlatPrice
@@ -28,33 +30,30 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
     known_currency(request.currency, findings)
     reference(request.unique_reference_id, "unique_reference_id", findings)
     subscription(request.subscription, findings)
-    feature = request.feature
-    if (feature.id is None) == (feature.key is None):
-        findings.add("feature", "feature_ambiguous", "name the feature by id or by key, and not by both")
-    elif feature.key is not None and not feature.key.strip():
-        findings.add("feature", "required", "the feature key must not be empty")
+    feature_ref(request.feature, findings)
     tax = tax_config(request.tax, facts.invoicing_tax, facts, findings)
-    by_invoice = request.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE
-    if by_invoice:
-        findings.add("settlement_mode", "unsupported", "usage settled by invoice is not offered")
-    if by_invoice and request.currency.is_custom and request.cost_basis is None:
-        findings.add("cost_basis", "required", "a custom currency settled by invoice needs a cost basis")
-    elif request.cost_basis is not None and not (by_invoice and request.currency.is_custom):
-        findings.add("cost_basis", "not_allowed", "a cost basis is for custom currencies that are settled by invoice")
     base = usage_layer(request.terms, facts, findings)
+    resolved = charge_cost_basis(request, base, facts, findings)
     if base is None or findings.items:
         return None
     identity = Identity(
         managed_by=request.managed_by,
         currency=request.currency,
         settlement_mode=request.settlement_mode,
-        feature=feature,
+        feature=request.feature,
         tax=tax,
         unique_reference_id=request.unique_reference_id,
         subscription=request.subscription,
+        cost_basis=request.cost_basis,
         annotations=request.annotations,
     )
-    return Proposed(customer=request.customer, charge_type=ChargeType.USAGE_BASED, identity=identity, base=base)
+    return Proposed(
+        customer=request.customer,
+        charge_type=ChargeType.USAGE_BASED,
+        identity=identity,
+        base=base,
+        resolved_cost_basis=resolved,
+    )
 
 
 def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings) -> UsageLayer | None:

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from aggregates.charges.facts import Facts, HeldKey
-from aggregates.charges.intent import UsageLayer
+from aggregates.charges.flat_terms import flat_fee_layer, proposed_flat_fee
+from aggregates.charges.intent import ChargeType, FlatFeeLayer, SettlementMode, UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.purchase_terms import proposed_purchase
-from aggregates.charges.requests import NewCharge, NewFlatFee, NewPurchase, NewUsageCharge, UsageTerms
+from aggregates.charges.requests import FlatFeeTerms, NewCharge, NewFlatFee, NewPurchase, NewUsageCharge, UsageTerms
 from aggregates.charges.state import Charge
 from aggregates.charges.usage_terms import proposed_usage, usage_layer
 from aggregates.outcome import Draft
@@ -29,6 +30,7 @@ from aggregates.values.errors import (
     Unsupported,
     ValidationFailed,
 )
+from aggregates.values.money import Currency
 
 _OWN_CLASS: dict[str, type[ValidationFailed]] = {
     error.code: error
@@ -58,21 +60,43 @@ def validated(requests: Sequence[NewCharge], facts: Facts) -> tuple[Proposed, ..
     return complete
 
 
-def validated_override(terms: UsageTerms, facts: Facts) -> UsageLayer:
+def validated_usage_override(terms: object, facts: Facts) -> UsageLayer:
     """The override layer that the terms make. Raises `ValidationFailed` with everything that is wrong."""
     findings = Findings()
-    layer = usage_layer(terms, facts, findings)
+    layer: UsageLayer | None = None
+    if isinstance(terms, UsageTerms):
+        layer = usage_layer(terms, facts, findings)
+    else:
+        findings.add("terms", "wrong_charge_type", "usage is overridden by terms of usage")
+    raise_findings(findings)
+    assert layer is not None
+    return layer
+
+
+def validated_fee_override(terms: object, currency: Currency, facts: Facts) -> FlatFeeLayer:
+    """The override layer of a flat fee. Raises `ValidationFailed` with everything that is wrong."""
+    findings = Findings()
+    layer: FlatFeeLayer | None = None
+    if isinstance(terms, FlatFeeTerms):
+        layer = flat_fee_layer(terms, currency, facts, findings)
+    else:
+        findings.add("terms", "wrong_charge_type", "a flat fee is overridden by terms of a flat fee")
     raise_findings(findings)
     assert layer is not None
     return layer
 
 
 def _require_features(proposals: Sequence[Proposed], facts: Facts) -> None:
-    """Every feature first, then every meter: an unknown feature is reported before a missing meter."""
-    names = [p.identity.feature.name for p in proposals if p.identity.feature is not None]
-    unknown = [name for name in names if name not in facts.features]
-    for name in (*unknown, *names):
-        facts.metered_feature(name)
+    """Every feature first, then every meter: an unknown feature is reported before a missing meter.
+
+    Usage needs the meter; a flat fee may name a feature that meters nothing.
+    """
+    named = [(p.identity.feature.name, p.charge_type) for p in proposals if p.identity.feature is not None]
+    for name, _ in named:
+        facts.feature(name)
+    for name, charge_type in named:
+        if charge_type is ChargeType.USAGE_BASED:
+            facts.metered_feature(name)
 
 
 def require_free(keys: Sequence[HeldKey], facts: Facts, draft: Draft) -> None:
@@ -88,14 +112,15 @@ def require_free(keys: Sequence[HeldKey], facts: Facts, draft: Draft) -> None:
 
 def _one(request: NewCharge, facts: Facts, findings: Findings, path: str) -> Proposed | None:
     own = Findings()
+    if getattr(request, "settlement_mode", None) is SettlementMode.CREDIT_THEN_INVOICE:
+        own.add("settlement_mode", "unsupported", "settlement by invoice is not offered")
     match request:
         case NewUsageCharge():
             proposal = proposed_usage(request, facts, own)
         case NewPurchase():
             proposal = proposed_purchase(request, facts, own)
         case NewFlatFee():
-            own.add("", "unsupported", "flat fees are not offered")
-            proposal = None
+            proposal = proposed_flat_fee(request, facts, own)
         case _ as unreachable:
             assert_never(unreachable)
     findings.extend(own.items, path)

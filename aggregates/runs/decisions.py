@@ -8,7 +8,7 @@ allocation, a correction of zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -23,7 +23,9 @@ from aggregates.journal.chart import TaxBehavior
 from aggregates.outcome import Draft
 from aggregates.policies import UsageCreditCut
 from aggregates.rating.lines import booked
-from aggregates.rating.prices import Discounts, Price, UnitConfig
+from aggregates.rating.prices import Discounts, FlatPrice, Price, UnitConfig
+from aggregates.rating.rate import LineToRate
+from aggregates.rating.rate import rate as rate_line
 from aggregates.rating.requests import RunEngine, RunToRate
 from aggregates.rating.run import rate_run
 from aggregates.runs.events import (
@@ -73,14 +75,29 @@ class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
     intent_version: int
 
 
-class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """Which credit may cover a run: the pool, which lots count at the period's end, and the tax it is booked under.
+class FeeTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the effective intent a flat fee's run is rated by; `amount` is what it comes to over the period."""
 
-    `now` and `mint` are the facts of the command that a movement of credit needs.
+    name: str
+    service_period: Period
+    amount: Decimal
+    payment_term: str
+    discounts: Discounts
+    intent_version: int
+
+
+class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """Which credit may cover a run: the pool, which lots count at the booked time, and the tax it is booked under.
+
+    Under `credit_only` what no credit covers becomes advance; under `credit_then_invoice` it is left to the invoice.
+    `accounting_date` is the date statements go by. `now` and `mint` are the facts of the command that a movement of
+    credit needs.
     """
 
     pool: Stream
     cut: UsageCreditCut
+    mode: SettlementMode = SettlementMode.CREDIT_ONLY
+    accounting_date: Instant
     now: datetime
     mint: Mint
     tax_code: str | None = None
@@ -103,6 +120,7 @@ def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: 
     (`ChargeTotalIsNegative`, lifecycles §5.5) before anything is emitted.
     """
     state = run_in_hand(draft, run)
+    assert state.stored_at_lt is not None, f"run {run.id} has no collection end, so it cannot be metered"
     quantity = max(metered.quantity, ZERO)
     rated = rate_run(
         RunToRate(
@@ -146,6 +164,35 @@ def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: 
     return rated.totals.total
 
 
+@exact
+def rate_fee(draft: Draft, run: Stream, terms: FeeTerms, mint: Mint) -> Decimal:
+    """Rate a flat fee: 100 with 10 % off is amount 100, discounts 10; the rated total 90 is the answer."""
+    state = run_in_hand(draft, run)
+    rated = rate_line(
+        LineToRate(
+            currency=state.currency,
+            price=FlatPrice(amount=terms.amount, payment_term=terms.payment_term),
+            name=terms.name,
+            discounts=terms.discounts,
+            full_period=terms.service_period,
+            disable_credits=True,
+        )
+    )
+    checked(rated.totals, state)
+    lines = [msgspec.structs.replace(line, service_period=terms.service_period) for line in rated.lines]
+    draft.emit(
+        run,
+        RunRated(
+            totals=rated.totals,
+            detailed_lines=booked(lines, [str(mint()) for _ in lines]),
+            intent_version=terms.intent_version,
+            amount_after_proration=plain(terms.amount),
+            service_period=terms.service_period,
+        ),
+    )
+    return rated.totals.total
+
+
 def checked(totals: Totals, run: RealizationRun) -> None:
     """What holds of a run's totals whenever it is rated (R-04): not below zero, reconciled, exact in its currency.
 
@@ -162,10 +209,11 @@ def checked(totals: Totals, run: RealizationRun) -> None:
 
 @exact
 def reconcile(draft: Draft, run: Stream, target: Decimal, credit: CreditTerms) -> None:
-    """Bring the run's credit to exactly the target: allocate what is missing, or give back what is too much.
+    """Bring the run's credit to the target: allocate what is missing, or give back what is too much.
 
-    3 allocated and a target of 8 allocate 5; 20 allocated and a target of 11 give 9 back, newest first. What no
-    credit covers becomes advance, so that an allocation is met to the last unit (lifecycles §6.2).
+    3 allocated and a target of 8 allocate 5; 20 allocated and a target of 11 give 9 back, newest first. Under
+    `credit_only` what no credit covers becomes advance, so that an allocation is met to the last unit; under
+    `credit_then_invoice` it stays short (lifecycles §6.2).
     """
     state = run_in_hand(draft, run)
     delta = state.currency.rounded(target) - state.credits_total
@@ -190,27 +238,28 @@ def void(draft: Draft, run: Stream, reason: VoidReason, credit: CreditTerms) -> 
 
 
 def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
-    """Collect from the pool, booked at the end of the run's period; the parts sum to what was asked."""
+    """Collect from the pool, booked where the run is booked; in `credit_only` the parts sum to what was asked."""
     event = collect(
         _pool(draft, credit.pool, run.currency),
         Collect(
             charge=run.charge_id,
             run=run.id,
             amount=amount,
-            mode=SettlementMode.CREDIT_ONLY,
+            mode=credit.mode,
             feature=run.feature_key,
-            booked_at=run.service_period_to,
-            sources_at=SourceCut(run.service_period_to, credit.cut),
-            accounting_date=_accounting_date(run),
+            booked_at=run.booked_at,
+            sources_at=SourceCut(run.booked_at, credit.cut),
+            accounting_date=credit.accounting_date,
             tax_code=credit.tax_code,
             tax_behavior=credit.tax_behavior,
         ),
     )
-    if event is None:
-        raise CreditAllocationsDoNotMatchTotal(collected=ZERO, target=amount)
-    parts = allocations(event)
+    is_exact = credit.mode is SettlementMode.CREDIT_ONLY
+    if event is None and not is_exact:
+        return
+    parts = allocations(event) if event is not None else ()
     collected = sum((part.amount for part in parts), ZERO)
-    if collected != amount:
+    if event is None or collected > amount or (is_exact and collected != amount):
         raise CreditAllocationsDoNotMatchTotal(collected=collected, target=amount)
     record = draft.emit(credit.pool, event)
     group = GroupRef(record.stream, record.version)
@@ -227,9 +276,9 @@ def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decima
                 )
                 for part in parts
             ),
-            booked_at=run.service_period_to,
+            booked_at=run.booked_at,
             target=plain(target),
-            exact=True,
+            exact=is_exact,
         ),
     )
 
@@ -237,7 +286,7 @@ def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decima
 def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
     """Let the pool correct newest first, and note per allocation what it gave back.
 
-    Booked where the allocation was, at the end of the run's period, so that a provisional allocation and its
+    Booked where the allocation was, so that a provisional allocation and its
     correction fall into the same accounts at the same time.
     """
     event = correct(
@@ -246,8 +295,8 @@ def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decim
             charge=run.charge_id,
             run=run.id,
             amount=amount,
-            booked_at=run.service_period_to,
-            accounting_date=_accounting_date(run),
+            booked_at=run.booked_at,
+            accounting_date=credit.accounting_date,
         ),
     )
     if event is None:
@@ -269,7 +318,7 @@ def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decim
                 )
                 for position, (allocation, part) in enumerate(given_back)
             ),
-            booked_at=run.service_period_to,
+            booked_at=run.booked_at,
             target=plain(target),
         ),
     )
@@ -290,8 +339,3 @@ def _pool(draft: Draft, pool: Stream, currency: Currency) -> CreditPool:
     assert draft.holds(pool.id), f"the pool {pool.id} has to be in hand before credit moves"
     state: CreditPool | None = draft.state(pool.id)
     return state if state is not None else CreditPool.empty(currency)
-
-
-def _accounting_date(run: RealizationRun) -> Instant:
-    """Statements count usage in the period it belongs to: the second before its end (decision 35)."""
-    return Instant(run.service_period_to - timedelta(seconds=1))

@@ -20,7 +20,7 @@ from aggregates.rating.requests import RunEngine, Snapshot
 from aggregates.values.decimals import ZERO
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 from aggregates.values.totals import Totals
 
 
@@ -30,6 +30,8 @@ class RunType(StrEnum):
     FINAL_REALIZATION = "final_realization"
     PARTIAL_INVOICE = "partial_invoice"
     INVALID = "invalid_due_to_unsupported_credit_note"
+    LATE_ADJUSTMENT = "late_adjustment"
+    """Usage that was stored after the final run had been collected (decision 24)."""
 
 
 class VoidReason(StrEnum):
@@ -38,6 +40,15 @@ class VoidReason(StrEnum):
     INTENT_CHANGED = "intent_changed"
     LINE_DELETED = "line_deleted"
     CHARGE_DELETED = "charge_deleted"
+    CREDITED = "credited"
+    """A credit note took its invoice line back in full (decision 23)."""
+
+
+class SealReason(StrEnum):
+    """Why a run's amounts cannot change any more."""
+
+    ISSUED = "issued"
+    ZERO_OVERAGE = "zero_overage"
 
 
 class CreditSource(StrEnum):
@@ -70,8 +81,10 @@ class CreditCorrection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
     """A run was started over `[service_period_from, service_period_to)`.
 
-    `stored_at_lt` is the collection end: usage stored at it or later does not count; it is fixed here for good
-    (lifecycles §5.3). The run is rated for that feature with that meter from now on.
+    For usage, `stored_at_lt` is the collection end: usage stored at it or later does not count; it is fixed here for
+    good (lifecycles §5.3). The run is rated for that feature with that meter from now on. A flat fee has neither, and
+    its credit is booked at `booked_at`; for usage that is the end of the period. `line_id` and `invoice_id` name the
+    invoice line that shows the run.
     """
 
     NAME: ClassVar[str] = "realization_run.started.v1"
@@ -80,10 +93,13 @@ class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
     type: RunType
     service_period_from: Instant
     service_period_to: Instant
-    stored_at_lt: Instant
-    feature_id: UUID
-    feature_key: str
-    meter_id: UUID
+    stored_at_lt: Instant | None = None
+    feature_id: UUID | None = None
+    feature_key: str | None = None
+    meter_id: UUID | None = None
+    booked_at: Instant | None = None
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
 
 
 class QuantityClamped(DomainEvent, frozen=True, kw_only=True):
@@ -96,25 +112,28 @@ class QuantityClamped(DomainEvent, frozen=True, kw_only=True):
 
 
 class RunRated(DomainEvent, frozen=True, kw_only=True):
-    """The run was rated from what the meter answered.
+    """The run was rated: from what the meter answered, or a flat fee from what it comes to over its period.
 
     `metered_quantity` is cumulative from the start of the charge's service period, `pre_line_quantity` the part
     earlier runs have billed. `totals` are as rated, before credit; they are the sum of `detailed_lines`.
     `meter_position` is the ingest position the meter had read to (decision 16). The engine and its version, the
     `snapshots` it used, the `prior_runs` it saw and the `intent_version` with the price are what re-rating needs to
-    find the same lines again (run rating R15).
+    find the same lines again (run rating R15). A flat fee has `amount_after_proration` and
+    the `service_period` it is for instead of quantities and engine.
     """
 
     NAME: ClassVar[str] = "realization_run.rated.v1"
-    metered_quantity: Decimal
+    metered_quantity: Decimal = ZERO
     pre_line_quantity: Decimal = ZERO
     totals: Totals
     detailed_lines: tuple[DetailedLine, ...]
-    rating_engine: RunEngine
-    rating_engine_version: int
-    stored_at_lt: Instant
-    meter_position: int
+    rating_engine: RunEngine | None = None
+    rating_engine_version: int | None = None
+    stored_at_lt: Instant | None = None
+    meter_position: int = 0
     intent_version: int
+    amount_after_proration: Decimal | None = None
+    service_period: Period | None = None
     snapshots: tuple[Snapshot, ...] = ()
     prior_runs: tuple[UUID, ...] = ()
 
@@ -161,6 +180,126 @@ class RunVoided(DomainEvent, frozen=True, kw_only=True):
     deleted_at: datetime
 
 
+class FiatOverageCreditsAllocated(DomainEvent, frozen=True, kw_only=True):
+    """Fiat credit was set against what is left of a run in a custom currency, when its invoice was approved (§12.4).
+
+    `fiat_overage` is what was left in fiat, `rate` the price of a unit of the custom currency. Amounts are in `fiat`.
+    """
+
+    NAME: ClassVar[str] = "realization_run.fiat_overage_credits_allocated.v1"
+    allocations: tuple[CreditAllocation, ...]
+    fiat: Currency
+    rate: Decimal
+    fiat_overage: Decimal
+    booked_at: Instant
+
+
+class FiatOverageCreditsCorrected(DomainEvent, frozen=True, kw_only=True):
+    """Fiat credit was given back, newest allocation first."""
+
+    NAME: ClassVar[str] = "realization_run.fiat_overage_credits_corrected.v1"
+    corrections: tuple[CreditCorrection, ...]
+    fiat: Currency
+    booked_at: Instant
+
+
+class RunTypeChanged(DomainEvent, frozen=True, kw_only=True):
+    """The run is of another type from now on; `initial_type` stays what it was."""
+
+    NAME: ClassVar[str] = "realization_run.type_changed.v1"
+    from_type: RunType
+    to_type: RunType
+
+
+class RunSealed(DomainEvent, frozen=True, kw_only=True):
+    """The run's amounts cannot change any more."""
+
+    NAME: ClassVar[str] = "realization_run.sealed.v1"
+    reason: SealReason
+
+
+class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
+    """The run's line was issued (lifecycles §17.4): what of it is to be paid was booked.
+
+    `totals` are the line's, in `currency`, which is fiat. Without a fiat transaction (`no_fiat`) nothing was booked and
+    there is no `ledger_group`.
+    """
+
+    NAME: ClassVar[str] = "realization_run.invoice_usage_accrued.v1"
+    line_id: UUID
+    invoice_id: UUID
+    period: Period
+    totals: Totals
+    currency: Currency
+    no_fiat: bool
+    ledger_group: GroupRef | None = None
+
+
+class RunPaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
+    """So much of the run's invoiced total was promised; amounts are in fiat and without tax."""
+
+    NAME: ClassVar[str] = "realization_run.payment_authorized.v1"
+    line_id: UUID
+    invoice_id: UUID
+    fiat_amount: Decimal
+    ledger_group: GroupRef
+    authorized_at: datetime
+
+
+class RunPaymentSettled(DomainEvent, frozen=True, kw_only=True):
+    """So much of the run's invoiced total arrived; `in_full`: nothing of it is open any more."""
+
+    NAME: ClassVar[str] = "realization_run.payment_settled.v1"
+    fiat_amount: Decimal
+    in_full: bool
+    ledger_group: GroupRef
+    settled_at: datetime
+
+
+class RunPaymentFailed(DomainEvent, frozen=True, kw_only=True):
+    """What was promised will not come; `released` of it is open again."""
+
+    NAME: ClassVar[str] = "realization_run.payment_failed.v1"
+    released: Decimal
+    reason: str | None = None
+    ledger_group: GroupRef | None = None
+
+
+class RunWrittenOff(DomainEvent, frozen=True, kw_only=True):
+    """So much was given up as uncollectible: the run stays billed and counts as settled (decision 22)."""
+
+    NAME: ClassVar[str] = "realization_run.written_off.v1"
+    fiat_amount: Decimal
+    ledger_group: GroupRef
+
+
+class RunReinstated(DomainEvent, frozen=True, kw_only=True):
+    """A write-off was taken back."""
+
+    NAME: ClassVar[str] = "realization_run.reinstated.v1"
+    fiat_amount: Decimal
+    ledger_group: GroupRef
+
+
+class RunCredited(DomainEvent, frozen=True, kw_only=True):
+    """A credit note took back so much of the run's invoiced total (decision 23); no group where nothing was due."""
+
+    NAME: ClassVar[str] = "realization_run.credited.v1"
+    fiat_amount: Decimal
+    in_full: bool
+    credit_note_id: UUID | None = None
+    ledger_group: GroupRef | None = None
+
+
+class RunInvalidated(DomainEvent, frozen=True, kw_only=True):
+    """The run's line should go and cannot: the run no longer counts, its bookings and payments stay (§17.6)."""
+
+    NAME: ClassVar[str] = "realization_run.invalidated.v1"
+    line_id: UUID
+    invoice_id: UUID
+    reason: str
+
+
 EVENTS: tuple[type[DomainEvent], ...] = (
     RealizationRunStarted,
     QuantityClamped,
@@ -169,7 +308,37 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     CreditsCorrected,
     RunFinalized,
     RunVoided,
+    FiatOverageCreditsAllocated,
+    FiatOverageCreditsCorrected,
+    RunTypeChanged,
+    RunSealed,
+    InvoiceUsageAccrued,
+    RunPaymentAuthorized,
+    RunPaymentSettled,
+    RunPaymentFailed,
+    RunWrittenOff,
+    RunReinstated,
+    RunCredited,
+    RunInvalidated,
 )
 RunEvent: TypeAlias = (
-    RealizationRunStarted | QuantityClamped | RunRated | CreditsAllocated | CreditsCorrected | RunFinalized | RunVoided
+    RealizationRunStarted
+    | QuantityClamped
+    | RunRated
+    | CreditsAllocated
+    | CreditsCorrected
+    | RunFinalized
+    | RunVoided
+    | FiatOverageCreditsAllocated
+    | FiatOverageCreditsCorrected
+    | RunTypeChanged
+    | RunSealed
+    | InvoiceUsageAccrued
+    | RunPaymentAuthorized
+    | RunPaymentSettled
+    | RunPaymentFailed
+    | RunWrittenOff
+    | RunReinstated
+    | RunCredited
+    | RunInvalidated
 )

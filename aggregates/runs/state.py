@@ -23,20 +23,37 @@ from aggregates.runs.events import (
     CreditsAllocated,
     CreditsCorrected,
     CreditSource,
+    FiatOverageCreditsAllocated,
+    FiatOverageCreditsCorrected,
+    InvoiceUsageAccrued,
     QuantityClamped,
     RealizationRunStarted,
+    RunCredited,
     RunEvent,
     RunFinalized,
+    RunInvalidated,
+    RunPaymentAuthorized,
+    RunPaymentFailed,
+    RunPaymentSettled,
     RunRated,
+    RunReinstated,
+    RunSealed,
     RunType,
+    RunTypeChanged,
     RunVoided,
+    RunWrittenOff,
+    SealReason,
     VoidReason,
 )
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 from aggregates.values.totals import Totals
+
+AUTHORIZED, PARTIALLY_PAID, SETTLED = "authorized", "partially_paid", "settled"
+FAILED, WRITTEN_OFF = "failed", "written_off"
+"""How far the payment of a run is."""
 
 
 class CreditRealization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,8 +68,38 @@ class CreditRealization(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     corrects: UUID | None = None
 
 
+class InvoiceUsage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What the run's line said when it was issued; no `ledger_group` where nothing had to be paid in fiat."""
+
+    line_id: UUID
+    invoice_id: UUID
+    period: Period
+    totals: Totals
+    currency: Currency
+    ledger_group: GroupRef | None = None
+
+
+class RunPayment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What became of the money for the run (lifecycles §13); amounts are in fiat and without tax.
+
+    `fiat_amount` is what was promised so far, `settled_amount` what of it arrived.
+    """
+
+    line_id: UUID
+    invoice_id: UUID
+    status: str
+    fiat_amount: Decimal = ZERO
+    settled_amount: Decimal = ZERO
+    written_off: Decimal = ZERO
+    authorized_at: datetime | None = None
+    settled_at: datetime | None = None
+
+
 class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One attempt to turn a part of a charge into a settled amount (lifecycles §5.1). Amounts are in `currency`.
+
+    Usage has a collection end, a feature and a meter; a flat fee has `amount_after_proration` instead. `booked_at` is
+    when its credit is booked.
 
     `metered_quantity` is cumulative over the charge's service period and provisional until the run is finalised;
     `quantity_metered_true` is what the meter said where that was below zero.
@@ -66,10 +113,13 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     initial_type: RunType
     service_period_from: Instant
     service_period_to: Instant
-    stored_at_lt: Instant
-    feature_id: UUID
-    feature_key: str
-    meter_id: UUID
+    stored_at_lt: Instant | None = None
+    feature_id: UUID | None = None
+    feature_key: str | None = None
+    meter_id: UUID | None = None
+    booked_at: Instant
+    line_id: UUID | None = None
+    invoice_id: UUID | None = None
     created_at: datetime
     deleted_at: datetime | None = None
     void_reason: VoidReason | None = None
@@ -81,9 +131,16 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     detailed_lines: tuple[DetailedLine, ...] = ()
     rating_engine: RunEngine | None = None
     intent_version: int = 0
+    amount_after_proration: Decimal | None = None
     credit_realizations: tuple[CreditRealization, ...] = ()
     no_fiat_transaction_required: bool = False
     finalized: bool = False
+    fiat_overage_credit_realizations: tuple[CreditRealization, ...] = ()
+    fiat: Currency | None = None
+    sealed: SealReason | None = None
+    invoice_usage: InvoiceUsage | None = None
+    payment: RunPayment | None = None
+    credited: Decimal = ZERO
 
     @property
     def stream(self) -> Stream:
@@ -100,9 +157,18 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         """What of the run is covered by credit now: allocations less corrections."""
         return _sum(realization.amount for realization in self.credit_realizations)
 
+    @property
+    def fiat_credits_total(self) -> Decimal:
+        """What of the overage is covered by fiat credit now."""
+        return _sum(realization.amount for realization in self.fiat_overage_credit_realizations)
+
     def remaining(self, allocation: UUID) -> Decimal:
         """What is left of an allocation: it and all its corrections together (lifecycles §6.1)."""
-        return _sum(r.amount for r in self.credit_realizations if allocation in (r.id, r.corrects))
+        return _sum(r.amount for r in self._realizations if allocation in (r.id, r.corrects))
+
+    @property
+    def _realizations(self) -> tuple[CreditRealization, ...]:
+        return (*self.credit_realizations, *self.fiat_overage_credit_realizations)
 
 
 @exact
@@ -125,17 +191,7 @@ def evolve(state: RealizationRun | None, record: Recorded[RunEvent]) -> Realizat
         case QuantityClamped():
             return msgspec.structs.replace(state, quantity_metered_true=body.metered_quantity)
         case RunRated():
-            return msgspec.structs.replace(
-                state,
-                metered_quantity=body.metered_quantity,
-                pre_line_quantity=body.pre_line_quantity,
-                quantity_metered_true=state.quantity_metered_true if not body.metered_quantity else None,
-                meter_position=body.meter_position,
-                totals=_covered(body.totals, state.credit_realizations),
-                detailed_lines=body.detailed_lines,
-                rating_engine=body.rating_engine,
-                intent_version=body.intent_version,
-            )
+            return _rated(state, body)
         case CreditsAllocated():
             return _with_credit(state, [_allocation(a, record.at) for a in body.allocations])
         case CreditsCorrected():
@@ -149,8 +205,84 @@ def evolve(state: RealizationRun | None, record: Recorded[RunEvent]) -> Realizat
             )
         case RunVoided():
             return msgspec.structs.replace(state, deleted_at=body.deleted_at, void_reason=body.reason)
+        case RunTypeChanged():
+            return msgspec.structs.replace(state, type=body.to_type)
+        case RunInvalidated():
+            return msgspec.structs.replace(state, type=RunType.INVALID)
+        case RunSealed():
+            return msgspec.structs.replace(state, sealed=body.reason)
+        case FiatOverageCreditsAllocated() | FiatOverageCreditsCorrected() | InvoiceUsageAccrued():
+            return _on_invoice(state, body, record.at)
+        case _:
+            return _of_money(state, body)
+
+
+def _on_invoice(
+    state: RealizationRun,
+    body: FiatOverageCreditsAllocated | FiatOverageCreditsCorrected | InvoiceUsageAccrued,
+    at: datetime,
+) -> RealizationRun:
+    match body:
+        case FiatOverageCreditsAllocated():
+            more = tuple(_allocation(a, at) for a in body.allocations)
+            kept = (*state.fiat_overage_credit_realizations, *more)
+            return msgspec.structs.replace(state, fiat_overage_credit_realizations=kept, fiat=body.fiat)
+        case FiatOverageCreditsCorrected():
+            more = tuple(_correction(c, at) for c in body.corrections)
+            kept = (*state.fiat_overage_credit_realizations, *more)
+            return msgspec.structs.replace(state, fiat_overage_credit_realizations=kept)
+        case InvoiceUsageAccrued():
+            usage = InvoiceUsage(
+                line_id=body.line_id,
+                invoice_id=body.invoice_id,
+                period=body.period,
+                totals=body.totals,
+                currency=body.currency,
+                ledger_group=body.ledger_group,
+            )
+            return msgspec.structs.replace(state, invoice_usage=usage, no_fiat_transaction_required=body.no_fiat)
+
+
+@exact
+def _of_money(
+    state: RealizationRun,
+    body: RunPaymentAuthorized | RunPaymentSettled | RunPaymentFailed | RunWrittenOff | RunReinstated | RunCredited,
+) -> RealizationRun:
+    """What became of the money: the payment of the run, step by step."""
+    if isinstance(body, RunCredited):
+        return msgspec.structs.replace(state, credited=state.credited + body.fiat_amount)
+    usage = state.invoice_usage
+    assert usage is not None, f"run {state.id}: {type(body).__name__} before it was invoiced"
+    before = state.payment or RunPayment(line_id=usage.line_id, invoice_id=usage.invoice_id, status="")
+    changes: dict[str, object]
+    match body:
+        case RunPaymentAuthorized():
+            changes = {
+                "status": PARTIALLY_PAID if before.settled_amount else AUTHORIZED,
+                "fiat_amount": before.fiat_amount + body.fiat_amount,
+                "authorized_at": before.authorized_at or body.authorized_at,
+            }
+        case RunPaymentSettled():
+            changes = {
+                "status": SETTLED if body.in_full else PARTIALLY_PAID,
+                "settled_amount": before.settled_amount + body.fiat_amount,
+                "settled_at": body.settled_at if body.in_full else None,
+            }
+        case RunPaymentFailed():
+            changes = {
+                "status": PARTIALLY_PAID if before.settled_amount else FAILED,
+                "fiat_amount": before.fiat_amount - body.released,
+            }
+        case RunWrittenOff():
+            changes = {"status": WRITTEN_OFF, "written_off": before.written_off + body.fiat_amount}
+        case RunReinstated():
+            changes = {
+                "status": PARTIALLY_PAID if before.settled_amount else FAILED,
+                "written_off": before.written_off - body.fiat_amount,
+            }
         case _ as unreachable:
             assert_never(unreachable)
+    return msgspec.structs.replace(state, payment=msgspec.structs.replace(before, **changes))
 
 
 def fold(state: RealizationRun | None, records: Iterable[Recorded[RunEvent]]) -> RealizationRun | None:
@@ -158,6 +290,24 @@ def fold(state: RealizationRun | None, records: Iterable[Recorded[RunEvent]]) ->
     for record in records:
         state = evolve(state, record)
     return state
+
+
+def _rated(state: RealizationRun, body: RunRated) -> RealizationRun:
+    period = body.service_period or Period(state.service_period_from, state.service_period_to)
+    return msgspec.structs.replace(
+        state,
+        service_period_from=period.from_,
+        service_period_to=period.to,
+        metered_quantity=body.metered_quantity,
+        pre_line_quantity=body.pre_line_quantity,
+        quantity_metered_true=state.quantity_metered_true if not body.metered_quantity else None,
+        meter_position=body.meter_position,
+        totals=_covered(body.totals, state.credit_realizations),
+        detailed_lines=body.detailed_lines,
+        rating_engine=body.rating_engine,
+        intent_version=body.intent_version,
+        amount_after_proration=body.amount_after_proration,
+    )
 
 
 def _started(body: RealizationRunStarted, record: Recorded[RunEvent]) -> RealizationRun:
@@ -174,6 +324,9 @@ def _started(body: RealizationRunStarted, record: Recorded[RunEvent]) -> Realiza
         feature_id=body.feature_id,
         feature_key=body.feature_key,
         meter_id=body.meter_id,
+        booked_at=body.booked_at or body.service_period_to,
+        line_id=body.line_id,
+        invoice_id=body.invoice_id,
         created_at=record.at,
     )
 

@@ -133,6 +133,10 @@ def _charges(player: Player, wanted: dict[str, Json], seen: Observed) -> None:
             CHARGE_CHECKS[key](player, charge, value)
 
 
+def _line(player: Player, wanted: Json, seen: Observed) -> None:
+    assert player.line == {key: Decimal(value) for key, value in wanted.items()}
+
+
 def _nothing(player: Player, wanted: object, seen: Observed) -> None:
     pass
 
@@ -151,6 +155,7 @@ CHECKS: dict[str, Callable[[Player, Any, Observed], None]] = {
     "worker_customers": _worker_customers,
     "balances": _balances,
     "charges": _charges,
+    "line": _line,
     "derived": _nothing,
 }
 
@@ -212,8 +217,10 @@ def _layer(layer: Any, wanted: Json | None) -> None:
                 assert layer.periods.invoice_at == timestamp(value)
             case "deleted":
                 assert (layer.intent_deleted_at is not None) == value
+            case "amount":
+                assert layer.amount_before_proration == Decimal(value)
             case other:
-                raise OutOfSlice(f"the {other} of a layer")
+                raise AssertionError(f"{other} of a layer")
 
 
 def _base(player: Player, charge: Charge, wanted: Json) -> None:
@@ -275,12 +282,24 @@ def _resolved_cost_basis(player: Player, charge: Charge, wanted: Json | None) ->
         assert resolved is None
         return
     assert resolved is not None
-    if "rate" in wanted:
-        assert resolved.rate == Decimal(wanted["rate"])
+    for key, value in wanted.items():
+        match key:
+            case "rate":
+                assert resolved.rate == Decimal(value)
+            case "entry":
+                assert resolved.cost_basis_id == player.cost_bases[value]
+            case "resolved_at":
+                assert resolved.resolved_at == timestamp(value)
+            case other:
+                raise AssertionError(f"{other} of a resolved cost basis")
 
 
 def _voided_at(player: Player, charge: Charge, wanted: str | None) -> None:
     assert (charge.voided.at if charge.voided else None) == _time(wanted)
+
+
+def _amount_after_proration(player: Player, charge: Charge, wanted: str) -> None:
+    assert getattr(charge.intent.effective, "amount_after_proration") == Decimal(wanted)  # noqa: B009 - only fees
 
 
 def _feature_filters(player: Player, charge: Charge, wanted: list[str]) -> None:
@@ -298,6 +317,7 @@ CHARGE_CHECKS: dict[str, Callable[[Player, Charge, Any], None]] = {
     "base": _base,
     "override": _override,
     "effective": _effective,
+    "amount_after_proration": _amount_after_proration,
     "credit_amount": _credit_amount,
     "grant": _grant,
     "external_payment": _external_payment,
@@ -338,13 +358,15 @@ def _check_run(charge: Charge, run: RealizationRun, wanted: Json) -> None:
                 assert sum(realized, Decimal(0)) == Decimal(value)
             case "corrections":
                 assert corrections == [Decimal(amount) for amount in value]
+            case "detailed_lines":
+                found = [(d.totals.amount, d.totals.discounts_total, d.totals.total) for d in run.detailed_lines]
+                assert found == [tuple(Decimal(d.get(k, "0")) for k in ("amount", "discount", "total")) for d in value]
             case "detailed_lines_count":
                 assert len(run.detailed_lines) == value
             case "no_fiat_transaction_required":
                 assert run.no_fiat_transaction_required == value
             case "credits_booked_at":
-                # A usage run's credit is booked at the end of its period (lifecycles §6.2).
-                assert run.service_period_to == timestamp(value)
+                assert run.booked_at == timestamp(value)
             case "invoice_usage" | "payment" | "invoice":
                 assert value is None, f"{key} of a run is out of slice"
             case other:

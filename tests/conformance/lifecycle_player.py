@@ -12,30 +12,57 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from aggregates.charges.events import CreditRefund
-from aggregates.charges.intent import FeatureRef, FiatRate, ManualBasis, SettlementMode
+from aggregates.charges.intent import (
+    CostBasis,
+    DynamicBasis,
+    FeatureRef,
+    FiatRate,
+    ManualBasis,
+    PinnedBasis,
+    ProRating,
+    SettlementMode,
+    TaxConfig,
+)
 from aggregates.charges.requests import (
+    AnyPatch,
     Bounds,
+    Delete,
+    Extend,
+    FlatFeeTerms,
     NewCharge,
+    NewFlatFee,
     NewPurchase,
     NewUsageCharge,
     PatchSource,
     RequestedSettlement,
+    Shrink,
     UsageTerms,
 )
 from aggregates.charges.state import Charge
 from aggregates.event import AnyRecorded
 from aggregates.policies import Policies
-from aggregates.rating.prices import AnyPrice, DynamicPrice, FlatPrice, PackagePrice, Tier, TieredPrice, UnitPrice
+from aggregates.rating.prices import (
+    AnyPrice,
+    DynamicPrice,
+    FlatPrice,
+    PackagePrice,
+    PercentageDiscount,
+    Tier,
+    TieredPrice,
+    UnitPrice,
+)
+from aggregates.runs.quantities import BilledRun, line_quantity
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import Unavailable
 from aggregates.values.identifiers import pool_id
 from aggregates.values.money import FIAT, Currency, fiat
-from aggregates.values.period import timestamp
+from aggregates.values.period import Instant, timestamp
 from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
@@ -60,6 +87,7 @@ OFFERED = frozenset(
         "clear_override",
         "purchase_payment",
         "void_purchase",
+        "map_line_quantity",
         "change_billing_profile",
         "set_fault",
         "none",
@@ -113,7 +141,10 @@ class Player:
         self.ledger = Ledger.open(
             "memory:", clock=self.clock, policies=Policies.reference(), probe=self.faults, namespace="scenario"
         )
+        self.ledger.settings.change_tax(setup.get("tax_codes", []))
         self.charges: dict[str, UUID] = {}
+        self.cost_bases: dict[str, UUID] = {}
+        self.line: Json = {}
         self.moved: list[str] = []
         self.worker_customers: list[str] = []
         self.customer: str = setup.get("customer", "cust")
@@ -127,8 +158,14 @@ class Player:
             self.ledger.catalogue.define_feature(feature["key"], meter=feature["meter"])
         for currency in setup.get("custom_currencies", []):
             self.ledger.catalogue.define_currency(currency["code"], precision=currency["precision"])
-            if currency.get("cost_bases"):
-                raise OutOfSlice("a rate table of custom currencies")
+            for entry in currency.get("cost_bases", []):
+                known = self.ledger.catalogue.define_cost_basis(
+                    currency["code"],
+                    fiat_currency=entry["fiat"],
+                    rate=entry["rate"],
+                    effective_from=entry["effective_from"],
+                )
+                self.cost_bases[entry["entry"]] = known.id
         self._prepare_credit(setup.get("allocator"))
 
     def _prepare_credit(self, allocator: object) -> None:
@@ -163,11 +200,40 @@ class Player:
                 return self._usage(intent, customer)
             case "credit_purchase":
                 return self._purchase(intent, customer)
+            case "flat_fee":
+                return self._flat_fee(intent, customer)
             case other:
-                raise OutOfSlice(f"charges of type {other}")
+                raise AssertionError(f"unknown type of charge {other}")
+
+    def _flat_fee(self, intent: Json, customer: str) -> NewFlatFee:
+        if intent["settlement_mode"] != SettlementMode.CREDIT_ONLY.value and (
+            not intent.get("cost_basis") or intent.get("currency") == "TOKENS"
+        ):
+            raise OutOfSlice(f"flat fees settled by {intent['settlement_mode']}")
+        discount = intent.get("percentage_discount")
+        return NewFlatFee(
+            customer=customer,
+            currency=self._currency(intent.get("currency", "USD")),
+            settlement_mode=SettlementMode(intent["settlement_mode"]),
+            feature=FeatureRef(key=intent["feature"]) if "feature" in intent else None,
+            tax=TaxConfig(tax_code_id=intent["tax_code_id"]) if "tax_code_id" in intent else None,
+            unique_reference_id=intent.get("unique_reference_id"),
+            cost_basis=self._cost_basis(intent.get("cost_basis")),
+            terms=FlatFeeTerms(
+                name=str(intent.get("name", intent["ref"])),
+                service_period=_bounds(intent["service_period"]),
+                full_service_period=_optional_bounds(intent.get("full_service_period")),
+                billing_period=_optional_bounds(intent.get("billing_period")),
+                invoice_at=_optional_time(intent.get("invoice_at")),
+                amount=Decimal(intent["amount"]),
+                payment_term=intent["payment_term"],
+                pro_rating=ProRating.PRORATE_PRICES.value if intent.get("pro_rating") else None,
+                percentage_discount=_discount(discount),
+            ),
+        )
 
     def _usage(self, intent: Json, customer: str) -> NewUsageCharge:
-        if intent["settlement_mode"] != SettlementMode.CREDIT_ONLY.value:
+        if intent["settlement_mode"] != SettlementMode.CREDIT_ONLY.value and intent.get("currency", "USD") == "USD":
             raise OutOfSlice(f"usage settled by {intent['settlement_mode']}")
         period = _bounds(intent["service_period"])
         return NewUsageCharge(
@@ -176,6 +242,7 @@ class Player:
             settlement_mode=SettlementMode(intent["settlement_mode"]),
             feature=FeatureRef(key=intent["feature"]),
             unique_reference_id=intent.get("unique_reference_id"),
+            cost_basis=self._cost_basis(intent.get("cost_basis")),
             terms=UsageTerms(
                 name=str(intent.get("name", intent["ref"])),
                 service_period=period,
@@ -198,13 +265,14 @@ class Player:
             settlement=RequestedSettlement(
                 type=settlement["type"],
                 initial_status=settlement.get("initial_status"),
-                cost_basis=_cost_basis(settlement.get("cost_basis")),
+                cost_basis=self._cost_basis(settlement.get("cost_basis")),
             ),
             effective_at=_optional_time(intent.get("effective_at")),
             expires_at=_optional_time(intent.get("expires_at")),
             priority=intent.get("priority"),
             feature_filters=tuple(filters) if filters is not None else None,
             key=intent.get("key"),
+            service_period=_optional_bounds(intent.get("service_period")),
         )
 
     def _advance_charges(self, do: Json) -> None:
@@ -229,23 +297,23 @@ class Player:
         self.ledger.usage.record([event], stored_at=timestamp(do["stored_at"]))
 
     def _apply_patches(self, do: Json) -> None:
-        if do.get("creates") or len(do["patches"]) != 1:
-            raise OutOfSlice("a batch of several patches and creations")
-        ((name, patch),) = do["patches"].items()
-        charge = self.charges.get(name, UUID(int=0))
+        patches = {
+            self.charges.get(name, UUID(int=0)): self._read_patch(patch) for name, patch in do["patches"].items()
+        }
+        creates = [self._request(intent) for intent in do.get("creates", [])]
+        done = self.ledger.charges.apply_patches(self.customer, patches, creates)
+        for intent, charge in zip(do.get("creates", []), done[len(patches) :], strict=True):
+            self.charges[intent["ref"]] = charge.id
+
+    def _read_patch(self, patch: Json) -> AnyPatch:
         source = PatchSource(patch.get("source", "system"))
         match patch["op"]:
             case "extend" | "shrink" as operation:
-                ends = {
-                    key: patch[key]
-                    for key in ("full_service_period_to", "billing_period_to", "invoice_at")
-                    if key in patch
-                }
-                move = self.ledger.charges.extend if operation == "extend" else self.ledger.charges.shrink
-                move(charge, service_period_to=patch["service_period_to"], source=source, **ends)
+                ends = ("service_period_to", "full_service_period_to", "billing_period_to", "invoice_at")
+                given: Json = {key: timestamp(patch[key]) for key in ends if key in patch}
+                return (Extend if operation == "extend" else Shrink)(source=source, **given)
             case "delete":
-                refund = CreditRefund(patch.get("credit_refund", "correct"))
-                self.ledger.charges.delete(charge, credit_refund=refund, source=source)
+                return Delete(credit_refund=CreditRefund(patch.get("credit_refund", "correct")), source=source)
             case other:
                 raise OutOfSlice(f"the patch {other}")
 
@@ -260,9 +328,10 @@ class Player:
             }
         if "price" in do:
             changes["price"] = price(do["price"])
-        unknown = set(do) - {"command", "charge", "service_period_to", "service_period_from", "price"}
-        if unknown:
-            raise OutOfSlice(f"an override of {', '.join(sorted(unknown))}")
+        if "amount" in do:
+            changes["amount"] = do["amount"]
+        unknown = set(do) - {"command", "charge", "service_period_to", "service_period_from", "price", "amount"}
+        assert not unknown, f"an override of {', '.join(sorted(unknown))}"
         self.ledger.charges.set_override(charge, **changes)
 
     def _clear_override(self, do: Json) -> None:
@@ -279,6 +348,34 @@ class Player:
 
     def _set_fault(self, do: Json) -> None:
         self.faults.fail_next(do["port"], do["fail_next"])
+
+    def _cost_basis(self, basis: Json | None) -> CostBasis | None:
+        if basis is None:
+            return None
+        match basis.get("mode", "fiat"):
+            case "fiat":
+                return FiatRate(rate=Decimal(basis["rate"]))
+            case "manual":
+                return ManualBasis(fiat_currency=fiat(basis["fiat"]), rate=Decimal(basis["rate"]))
+            case "pinned":
+                entry = self.cost_bases[basis["entry"]]
+                return PinnedBasis(fiat_currency=fiat(basis["fiat"]), currency_cost_basis_id=entry)
+            case "dynamic":
+                return DynamicBasis(fiat_currency=fiat(basis["fiat"]))
+            case other:
+                raise AssertionError(f"unknown cost basis {other}")
+
+    def _map_line_quantity(self, do: Json) -> None:
+        """The periods' ends are ordinals; any instants in the same order do."""
+        priors = [
+            BilledRun(
+                service_period_to=_ordinal(run["to"]), metered_quantity=Decimal(run["quantity"]), voided="voided" in run
+            )
+            for run in do["prior_runs"]
+        ]
+        current = do["current"]
+        quantity = line_quantity(priors, _ordinal(current["to"]), Decimal(current["quantity"]))
+        self.line = {"quantity": quantity.quantity, "pre_line_quantity": quantity.pre_line_quantity}
 
     def _currency(self, code: str) -> Currency:
         return FIAT[code] if code in FIAT else self.ledger.catalogue.currency(code)
@@ -340,6 +437,10 @@ def _window(do: Json, customer: str) -> Any:
     return Window(customer=do.get("customer", customer), meter=do["meter"])
 
 
+def _ordinal(number: str) -> Instant:
+    return Instant(datetime(2026, 1, int(number), tzinfo=UTC))
+
+
 def _bounds(period: Json) -> Bounds:
     return Bounds(timestamp(period["from"]), timestamp(period["to"]))
 
@@ -352,16 +453,10 @@ def _optional_time(moment: str | None) -> Any:
     return timestamp(moment) if moment else None
 
 
-def _cost_basis(basis: Json | None) -> Any:
-    if basis is None:
+def _discount(given: Json | None) -> PercentageDiscount | None:
+    if given is None:
         return None
-    match basis.get("mode", "fiat"):
-        case "fiat":
-            return FiatRate(rate=Decimal(basis["rate"]))
-        case "manual":
-            return ManualBasis(fiat_currency=fiat(basis["fiat"]), rate=Decimal(basis["rate"]))
-        case other:
-            raise OutOfSlice(f"a cost basis by {other} rate")
+    return PercentageDiscount(percentage=Decimal(given["percentage"]), correlation_id=given.get("correlation_id", ""))
 
 
 def price(given: Json) -> AnyPrice:

@@ -16,13 +16,15 @@ import msgspec
 
 from aggregates.charges import decisions
 from aggregates.charges.facts import Facts, Feature, HeldKey, Metered, QuantityNeeded
-from aggregates.charges.intent import FeatureRef, FiatRate, SettlementMode, UsageLayer
+from aggregates.charges.intent import FeatureRef, FiatRate, FlatFeeLayer, SettlementMode, UsageLayer
 from aggregates.charges.requests import (
     Bounds,
     ClearOverride,
     Delete,
+    FlatFeeTerms,
     MovePeriodEnd,
     NewCharge,
+    NewFlatFee,
     NewPurchase,
     NewUsageCharge,
     PatchSource,
@@ -80,6 +82,27 @@ def new_usage(terms: UsageTerms | None = None, **more: Any) -> NewUsageCharge:
         "terms": terms if terms is not None else usage_terms(),
     }
     return NewUsageCharge(**(values | more))
+
+
+def fee_terms(amount: str = "100", from_: str = "2026-01-01", to: str = "2026-02-01", **more: Any) -> FlatFeeTerms:
+    """Terms of a flat fee: 100 for January, in advance."""
+    return FlatFeeTerms(
+        name="Platform fee",
+        service_period=Bounds(timestamp(from_), timestamp(to)),
+        amount=Decimal(amount),
+        **more,
+    )
+
+
+def new_fee(terms: FlatFeeTerms | None = None, **more: Any) -> NewFlatFee:
+    """A request for a flat fee in USD, settled from credit."""
+    values: dict[str, Any] = {
+        "customer": CUSTOMER,
+        "currency": USD,
+        "settlement_mode": SettlementMode.CREDIT_ONLY,
+        "terms": terms if terms is not None else fee_terms(),
+    }
+    return NewFlatFee(**(values | more))
 
 
 def new_purchase(amount: str = "100", kind: str = "promotional", rate: str = "0.5", **more: Any) -> NewPurchase:
@@ -176,7 +199,7 @@ class World:
         patch = MovePeriodEnd(service_period_to=timestamp(to), **more)
         return self._patch(charge, at, lambda draft, facts: decisions.shrink(draft, charge, patch, facts))
 
-    def set_override(self, charge: UUID, terms: UsageTerms, at: str, **more: Any) -> bool:
+    def set_override(self, charge: UUID, terms: UsageTerms | FlatFeeTerms, at: str, **more: Any) -> bool:
         """Lay these terms over the base."""
         patch = SetOverride(terms=terms, **more)
         return self._patch(charge, at, lambda draft, facts: decisions.set_override(draft, charge, patch, facts))
@@ -219,6 +242,12 @@ class World:
         """The effective layer of a usage charge."""
         layer = self.charge(charge).intent.effective
         assert isinstance(layer, UsageLayer)
+        return layer
+
+    def fee(self, charge: UUID) -> FlatFeeLayer:
+        """The effective layer of a flat fee."""
+        layer = self.charge(charge).intent.effective
+        assert isinstance(layer, FlatFeeLayer)
         return layer
 
     def runs(self, charge: UUID) -> list[RealizationRun]:

@@ -15,15 +15,22 @@ from uuid import UUID
 import pytest
 
 from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, PROMOTIONAL, VOIDING
+from aggregates.charges.flat_fee import lifecycle as flat_fee
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger
 from aggregates.values.errors import UnsupportedOperation
-from tests.support.charging import World, new_purchase, new_usage, usage_terms
+from aggregates.values.period import timestamp
+from tests.support.charging import World, fee_terms, new_fee, new_purchase, new_usage, usage_terms
 
-LIFECYCLES = [(PATH, PATCHES), (PROMOTIONAL, VOIDING), (EXTERNAL, VOIDING)]
+LIFECYCLES = [
+    (PATH, PATCHES),
+    (flat_fee.PATH, flat_fee.PATCHES),
+    (PROMOTIONAL, VOIDING),
+    (EXTERNAL, VOIDING),
+]
 PATHS = [path for path, _ in LIFECYCLES]
-POLICIES = [PATCHES, VOIDING]
+POLICIES = [PATCHES, flat_fee.PATCHES, VOIDING]
 NAMES = [path.name for path in PATHS]
 
 ENDS = {Status.FINAL, Status.DELETED}
@@ -86,7 +93,7 @@ def test_no_two_rows_of_one_status_and_trigger_hold_at_once(path: Path[Turn]) ->
 
     for rows in (group for group in shared if len(group) > 1):
         for moment in ("2025-12-31T23:59:59.999Z", "2026-01-01", "2026-01-20", "2026-02-01", "2026-03-01"):
-            world, charge = AT[rows[0].status]()
+            world, charge = BRINGING[path.name][rows[0].status]()
             turn = world.turn(charge, moment)
             assert sum(row.when(turn) for row in rows) == 1, (rows[0].rule, moment)
 
@@ -95,7 +102,7 @@ def _key(row: Row[Turn]) -> tuple[str, str]:
     return row.status.value, row.on.value
 
 
-@pytest.mark.parametrize("policy", POLICIES, ids=["usage_based", "credit_purchase"])
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 def test_every_cell_is_filled(policy: PatchPolicy) -> None:
     for status in policy.statuses:
         for operation in policy.operations:
@@ -111,6 +118,7 @@ def test_the_patch_policy_has_a_line_for_every_status_of_the_path(path: Path[Tur
 
 def test_the_paths_have_the_rows_of_the_specification() -> None:
     assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "C1", "C2", "C3"]
+    assert [row.rule for row in flat_fee.PATH.rows] == ["F2", "F3", "C1", "C2", "C3", "C4"]
     assert [row.rule for row in EXTERNAL.rows] == ["X2", "X3", "X4", "X5", "X6", "X7", "X8"]
     assert [row.rule for row in PROMOTIONAL.rows] == ["P2"]
 
@@ -157,6 +165,36 @@ def usage_at(status: Status, *, override: bool = True) -> Bringing:
     return bring
 
 
+def fee_at(status: Status, *, override: bool = True) -> Bringing:
+    """A flat fee of January in arrears that is due at its start, under an override or not, in that status."""
+
+    def bring() -> tuple[World, UUID]:
+        world = World()
+        [charge] = world.create(new_fee(DUE_AT_START), at=BEFORE)
+        if override or status in CLEARING:
+            world.set_override(charge, DUE_AT_START, at=BEFORE)
+        if status is Status.CREATED:
+            return world, charge
+        world.advance(charge, WITHIN)
+        if status is Status.ACTIVE:
+            return world, charge
+        world.advance(charge, COLLECTED)
+        if status in {Status.DELETED, Status.ACTIVE_CLEAR_OVERRIDE}:
+            world.delete(charge, COLLECTED, source="api" if override else "system")
+        if status is Status.ACTIVE_CLEAR_OVERRIDE:
+            world.clear_override(charge, COLLECTED)
+        elif status is Status.DELETED_CLEAR_OVERRIDE:
+            world.delete(charge, COLLECTED)
+            world.clear_override(charge, COLLECTED)
+        world.rewind(status)
+        return world, charge
+
+    return bring
+
+
+DUE_AT_START = fee_terms(payment_term="in_arrears", invoice_at=timestamp("2026-01-01"))
+
+
 def purchase_at(status: Status) -> Bringing:
     """A purchase of 100 at 0.5 that is paid for outside, in that status."""
 
@@ -184,12 +222,21 @@ def promotional() -> tuple[World, UUID]:
 
 
 AT: dict[Status, Bringing] = {status: usage_at(status) for status in PATCHES.statuses}
+FEE_AT: dict[Status, Bringing] = {status: fee_at(status) for status in flat_fee.PATCHES.statuses}
+BRINGING = {PATH.name: AT, flat_fee.PATH.name: FEE_AT}
 PURCHASE_AT: dict[Status, Bringing] = {status: purchase_at(status) for status in VOIDING.statuses}
 
 
 @pytest.mark.parametrize("status", list(AT))
 def test_a_usage_charge_can_be_met_in_every_status(status: Status) -> None:
     world, charge = AT[status]()
+
+    assert world.charge(charge).status is status
+
+
+@pytest.mark.parametrize("status", list(FEE_AT))
+def test_a_fee_can_be_met_in_every_status(status: Status) -> None:
+    world, charge = FEE_AT[status]()
 
     assert world.charge(charge).status is status
 
@@ -220,6 +267,18 @@ def test_every_row_of_usage_is_walked(row: Row[Turn]) -> None:
     assert world.advance(charge, MOMENT_OF_ROW.get(row.rule, COLLECTED))
 
     assert steps(world)[0] == (row.status, row.to, row.on)
+
+
+FEE_ROWS_HOLD_AT = {"C2": WITHIN, "C3": BEFORE}
+
+
+@pytest.mark.parametrize("row", flat_fee.PATH.rows, ids=lambda row: row.rule)
+def test_every_row_of_a_flat_fee_is_walked(row: Row[Turn]) -> None:
+    world, charge = FEE_AT[row.status]()
+
+    assert world.advance(charge, FEE_ROWS_HOLD_AT.get(row.rule, COLLECTED))
+
+    assert (row.status, row.to, row.on) in steps(world)
 
 
 @pytest.mark.parametrize("row", EXTERNAL.rows, ids=lambda row: row.rule)
@@ -289,6 +348,27 @@ def test_every_cell_of_usage_is_walked(status: Status, operation: Trigger, cell:
         assert world.charge(charge).status is status
     else:
         assert world.charge(charge).status is Status.ACTIVE
+
+
+@pytest.mark.parametrize(("status", "operation", "cell"), cells(flat_fee.PATCHES))
+def test_every_cell_of_a_flat_fee_is_walked(status: Status, operation: Trigger, cell: Cell) -> None:
+    override = operation not in {Trigger.EXTEND, Trigger.SHRINK}
+    world, charge = fee_at(status, override=override)()
+    send = SEND | {Trigger.SET_OVERRIDE: lambda w, c: w.set_override(c, fee_terms("20"), COLLECTED)}
+
+    if cell is Cell.REFUSE:
+        with pytest.raises(UnsupportedOperation) as refused:
+            send[operation](world, charge)
+        assert (refused.value.trigger, refused.value.status) == (operation.value, status.value)
+        return
+    assert send[operation](world, charge) is (cell is not Cell.DOES_NOT_ARISE)
+
+    if cell is Cell.DOES_NOT_ARISE:
+        assert world.events == []
+    elif cell is Cell.MOVE:
+        assert steps(world)[0] == (status, Status.ACTIVE_CLEAR_OVERRIDE, operation)
+    else:
+        assert world.charge(charge).status is (Status.DELETED if operation is Trigger.DELETE else status)
 
 
 @pytest.mark.parametrize("status", [s for s in PATCHES.statuses if s not in CLEARING | {Status.DELETED}])

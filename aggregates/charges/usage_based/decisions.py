@@ -13,19 +13,17 @@ from aggregates.charges.events import (
     CreditRefund,
     OverrideCleared,
     OverrideSet,
-    PeriodExtended,
-    PeriodShrunk,
     ReopenedReason,
     RunClosedReason,
 )
 from aggregates.charges.facts import Facts, QuantityNeeded
-from aggregates.charges.intent import LayerName, UsageLayer
+from aggregates.charges.intent import UsageLayer
 from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, PatchSource, SetOverride
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, collected_after, feature_of
-from aggregates.charges.validation import require_free, validated_override
+from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger
 from aggregates.runs.events import VoidReason
 from aggregates.runs.state import RealizationRun
@@ -53,6 +51,8 @@ def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) 
     assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
     period = layer.service_period
     if run is not None:
+        assert run.stored_at_lt is not None, f"run {run.id} has no collection end"
+        assert run.meter_id is not None, f"run {run.id} has no meter"
         if facts.now < collected_after(run.stored_at_lt):
             return ()
         bounds = (run.meter_id, run.service_period_to, run.stored_at_lt)
@@ -88,10 +88,7 @@ def _move_period_end(turn: Turn, trigger: Trigger, patch: MovePeriodEnd) -> bool
     new = patches.new_periods(charge.intent.base, trigger, patch)
     PATCHES.require(charge.status, trigger, charge.id)
 
-    event = PeriodExtended if trigger is Trigger.EXTEND else PeriodShrunk
-    advance_after = _first_guard(charge, new.service_period.from_, new.service_period.to)
-    old = charge.intent.base.periods
-    turn.emit(event(layer=LayerName.BASE, old=old, new=new, advance_after=advance_after))
+    patches.move_end(turn, trigger, new, _first_guard(charge, new.service_period.from_, new.service_period.to))
     _begin_again(turn, trigger, ReopenedReason.PERIOD_CHANGED)
     return True
 
@@ -101,7 +98,7 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
     patches.require_fresh(charge, patch.intent_version)
-    override = validated_override(patch.terms, turn.facts)
+    override = validated_usage_override(patch.terms, turn.facts)
     PATCHES.require(charge.status, Trigger.SET_OVERRIDE, charge.id)
 
     period = override.service_period

@@ -58,7 +58,9 @@ def period_is_over(turn: Turn) -> bool:
 
 def collection_is_complete(turn: Turn) -> bool:
     """A minute has passed since the current run's collection end."""
-    return turn.now >= collected_after(turn.current_run.collection_end)
+    end = turn.current_run.collection_end
+    assert end is not None, f"charge {turn.charge_id}: a run of usage has a collection end"
+    return turn.now >= collected_after(end)
 
 
 def collected_after(collection_end: Instant) -> Instant:
@@ -121,6 +123,7 @@ def start_final_run(turn: Turn, row: Row[Turn]) -> None:
 def await_collection(turn: Turn, row: Row[Turn]) -> None:
     """Wait for usage that is stored late."""
     entry = turn.current_run
+    assert entry.collection_end is not None, f"charge {turn.charge_id}: a run of usage has a collection end"
     moved = turn.walked(row, collected_after(entry.collection_end))
     turn.emit(CollectionAwaited(run_id=entry.run_id, moved=moved))
 
@@ -189,6 +192,8 @@ def rate_and_cover(turn: Turn, run_id: UUID) -> None:
     """Rate the run from the quantity within its bounds, and bring its credit to exactly the rated total."""
     stream = turn.run_stream(run_id)
     run = runs.run_in_hand(turn.draft, stream)
+    assert run.meter_id is not None, f"run {run_id} has no meter"
+    assert run.stored_at_lt is not None, f"run {run_id} has no collection end"
     needed = QuantityNeeded(
         meter_id=run.meter_id,
         from_=turn.usage.service_period.from_,
@@ -207,7 +212,7 @@ def rate_and_cover(turn: Turn, run_id: UUID) -> None:
         intent_version=turn.charge.intent_version,
     )
     total = runs.rate(turn.draft, stream, terms, metered, turn.facts.mint)
-    runs.reconcile(turn.draft, stream, total, turn.credit_terms)
+    runs.reconcile(turn.draft, stream, total, turn.credit_terms(run_id))
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────

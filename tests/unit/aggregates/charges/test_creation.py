@@ -13,11 +13,10 @@ from aggregates.charges.intent import (
     ChargeType,
     FeatureRef,
     ManualBasis,
-    SettlementMode,
     SubscriptionRef,
     TaxConfig,
 )
-from aggregates.charges.requests import Bounds, NewFlatFee, NewPurchase, RequestedSettlement
+from aggregates.charges.requests import Bounds, NewPurchase, RequestedSettlement
 from aggregates.journal.chart import TaxBehavior
 from aggregates.lifecycle import Status
 from aggregates.rating.prices import (
@@ -36,7 +35,6 @@ from aggregates.values.errors import (
     MeterNotFound,
     ReferenceInUse,
     TaxCodeNotFound,
-    Unsupported,
     ValidationFailed,
 )
 from aggregates.values.money import FIAT, Currency
@@ -186,43 +184,6 @@ def test_a_time_without_a_zone_is_a_finding() -> None:
     terms = usage_terms(invoice_at=naive)
 
     assert findings_of(new_usage(terms)) == [("intents[0].invoice_at", "invalid_time")]
-
-
-# ── what is not offered ──────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_what_is_not_offered_is_refused_by_name_and_never_falls_through() -> None:
-    """R-11, lifecycles §21 `unsupported`."""
-    flat = NewFlatFee(
-        customer="acme",
-        currency=USD,
-        settlement_mode=SettlementMode.CREDIT_ONLY,
-        name="Fee",
-        service_period=bounds("2026-01-01", "2026-02-01"),
-        amount_before_proration=Decimal(100),
-        payment_term="in_advance",
-    )
-    by_invoice = new_usage(settlement_mode=SettlementMode.CREDIT_THEN_INVOICE)
-
-    for request, name in (
-        (flat, "flat fees"),
-        (by_invoice, "usage settled by invoice"),
-        (new_purchase("10", "invoice"), "purchases settled by invoice"),
-    ):
-        with pytest.raises(Unsupported) as refused:
-            World().create(request)
-        assert refused.value.code == "unsupported"
-        assert name in str(refused.value)
-
-
-def test_what_is_not_offered_is_told_among_other_findings() -> None:
-    """A custom currency settled by invoice needs a cost basis, and that is said as well."""
-    request = new_usage(settlement_mode=SettlementMode.CREDIT_THEN_INVOICE, currency=TOKENS)
-
-    assert findings_of(request) == [
-        ("intents[0].settlement_mode", "unsupported"),
-        ("intents[0].cost_basis", "required"),
-    ]
 
 
 # ── tax, features ────────────────────────────────────────────────────────────────────────────────────────────

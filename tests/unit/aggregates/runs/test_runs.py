@@ -62,7 +62,11 @@ TERMS = RatingTerms(
     intent_version=1,
 )
 CREDIT = CreditTerms(
-    pool=POOL_STREAM, cut=UsageCreditCut.PERIOD_END, now=timestamp("2026-02-01T12:00Z"), mint=ids(1000)
+    pool=POOL_STREAM,
+    cut=UsageCreditCut.PERIOD_END,
+    accounting_date=instant("2026-01-31T23:59:59Z"),
+    now=timestamp("2026-02-01T12:00Z"),
+    mint=ids(1000),
 )
 
 
