@@ -16,6 +16,7 @@ import msgspec
 from aggregates.invoices import decisions
 from aggregates.invoices.effects import InvoiceEffect, InvoiceNotice, Notice
 from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
+from aggregates.invoices.lifecycle import FAILED_AT
 from aggregates.invoices.lines import LineTax
 from aggregates.invoices.refusals import UnhandledInvoiceEffects
 from aggregates.invoices.requests import Failure
@@ -60,7 +61,8 @@ def advance(
 ) -> bool:
     """Move an invoice as far as it goes by itself; whether it moved.
 
-    `notices` are those of the approval or retry that led here. A charge, or the outside, that refuses what a step asks
+    `notices` are those of the creation, approval or retry that led here. A charge that refuses its new line is raised:
+    there is no invoice then. Later a charge, or the outside, that refuses what a step asks
     leaves the invoice in the failed status of that step, with the reasons as issues: the rest of the lines have been
     told all the same, and nothing of the refused part is kept. `tax` answers what tax the lines carry, once they are
     final; without it none is calculated. Raises `InvoiceNotFound`.
@@ -68,7 +70,9 @@ def advance(
     before = draft.version(invoice_id)
     pending = tuple(notices)
     while True:
-        if pending:
+        if pending and not _may_fail(draft, invoice_id):
+            deliver(draft, pending, facts, tell)
+        elif pending:
             failures = _try(draft, pending, facts, tell)
             if failures:
                 decisions.fail(draft, invoice_id, failures, facts)
@@ -107,6 +111,12 @@ def _with_tax(draft: Draft, invoice_id: UUID, facts: InvoiceFacts, tax: AskTax |
         return facts
     needed = taxes_needed(InvoiceTurn(draft, invoice_id, facts).invoice)
     return msgspec.structs.replace(facts, taxes=dict(tax(needed)))
+
+
+def _may_fail(draft: Draft, invoice_id: UUID) -> bool:
+    """Whether a step is under way that can fail and be retried."""
+    invoice = decisions.invoice_in_hand(draft, invoice_id)
+    return invoice is not None and invoice.status in FAILED_AT
 
 
 def _is_syncing(draft: Draft, invoice_id: UUID) -> bool:
