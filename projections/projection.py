@@ -159,14 +159,14 @@ class Cell:
 
 
 class Rows:
-    """The rows of a view as the fold sees them: stored ones, and over them what the page has changed so far.
+    """The rows of a view as the fold sees them: stored ones, and over them what was changed and is not written yet.
 
-    `load` may be exchanged between pages: it belongs to the transaction of the page. `complete` says that every row
+    `complete` says that every row
     there is has come by here, so that the table need not be asked: a rebuild begins like that, with nothing.
     """
 
     def __init__(self, load: Load, *, complete: bool = False) -> None:
-        self.load = load
+        self._load = load
         self._complete = complete
         self._cells: dict[Key, Cell] = {}
         self._unknown: list[Cell] = []
@@ -185,7 +185,7 @@ class Rows:
         """Ask the table, once, for the rows of all places that were named and are not known yet."""
         unknown, self._unknown = self._unknown, []
         if unknown:
-            found = self.load([cell.key for cell in unknown])
+            found = self._load([cell.key for cell in unknown])
             for cell in unknown:
                 cell.row = found.get(cell.key)
                 cell.stored = cell.row is not None
@@ -203,6 +203,11 @@ class Rows:
             if not cell.changed:
                 cell.changed = True
                 self._changed.append(cell)
+
+    @property
+    def gathered(self) -> int:
+        """How many rows have changed since they were last written."""
+        return len(self._changed)
 
     def all(self) -> list[tuple[Key, Row]]:
         """Every row at hand with its key, in the order of keys."""

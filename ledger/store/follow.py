@@ -12,20 +12,18 @@ two rebuilds of one view the newer wins, and the older stops at its next page.
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
 
 import msgspec
 
-from aggregates.event import AnyRecorded
 from aggregates.values.errors import PreconditionFailed, ProjectionNotFound, Unavailable
 from ledger.store import mapper
 from ledger.store.compare import UNREADABLE, Comparison, compared, unreadable
-from ledger.store.store import LogRecord, Store
+from ledger.store.pages import Building, Decode, Following, Page, without_cycle_collection
+from ledger.store.store import Store
 from projections.projection import AnyProjection, Appended, Entry, Row, Rows
 from projections.stores.tables import Generation, GenerationGone, Reader, Status, Tables
 
@@ -33,17 +31,12 @@ PAGE = 2_000
 """Records that a view folds in one transaction while it follows."""
 
 BUILD_PAGE = 10_000
-"""Records of a transaction during a rebuild, which nobody waits for."""
-
-KEPT_ROWS = 200_000
-"""Rows that a rebuild keeps at hand between pages."""
+"""Records that are read at once during a rebuild."""
 
 ATTEMPTS = 100
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
 STALLED_SECONDS = 10.0
-
-Decode = Callable[[str, bytes], AnyRecorded]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -74,41 +67,6 @@ class ViewStatus(msgspec.Struct, frozen=True):
     position: int
     behind: int
     listens: tuple[str, ...]
-
-
-class Target(NamedTuple):
-    """A generation to bring forward; `kept` holds rows between pages where nobody else writes it."""
-
-    projection: AnyProjection
-    generation: Generation
-    kept: Rows | None = None
-
-
-class Page:
-    """Records of the log, decoded when first asked for and at most once."""
-
-    def __init__(self, after: int, records: Sequence[LogRecord], decode: Decode) -> None:
-        self.after = after
-        self.last = records[-1].position
-        self._records = records
-        self._decode = decode
-        self._entries: dict[int, Entry] = {}
-
-    def forget(self) -> None:
-        """Let go of what was decoded."""
-        self._entries.clear()
-
-    def entries(self, listens: frozenset[str], after: int) -> list[Entry]:
-        """The entries with these stored names above a position."""
-        known, decode, found = self._entries, self._decode, list[Entry]()
-        for record in self._records:
-            if record.name in listens and record.position > after:
-                entry = known.get(record.position)
-                if entry is None:
-                    entry = Entry(record.position, record.log_time, decode(record.name, record.data))
-                    known[record.position] = entry
-                found.append(entry)
-        return found
 
 
 class Follower:
@@ -224,13 +182,14 @@ class Follower:
         """
         chosen = self._chosen(names)
         try:
-            targets = [Target(each, self.tables.begin(each), _kept_rows(each)) for each in chosen]
-            self._run(targets, self.store.head(), Pace(tuple(each.name for each in chosen), progress), BUILD_PAGE)
+            builds = [Building(self.tables, each) for each in chosen]
+            self._run(builds, self.store.head(), Pace(tuple(each.name for each in chosen), progress))
             rebuilt: list[Rebuilt] = []
-            for target in targets:
-                self.tables.finish(target.projection, target.generation)
-                comparison = self._compare(target) if compare else None
-                rebuilt.append(self._exchange(target, comparison))
+            for build in builds:
+                build.write()
+                self.tables.finish(build.projection, build.generation)
+                comparison = self._compare(build) if compare else None
+                rebuilt.append(self._exchange(build, comparison))
             return tuple(rebuilt)
         except GenerationGone as gone:
             raise PreconditionFailed(f"another rebuild took the place of {gone}; let it end") from gone
@@ -257,7 +216,7 @@ class Follower:
     def verify_view(self, name: str) -> Comparison:
         """Fold the events once more, and compare with the live view at its own position. Changes nothing."""
         (projection,) = self._chosen((name,))
-        with self.tables.reading() as reader, _without_cycle_collection():
+        with self.tables.reading() as reader, without_cycle_collection():
             live = reader.generation(name, Status.LIVE)
             if live is None or live.version != projection.version:
                 raise Unavailable(f"view {name}", "it has not been built by this release yet")
@@ -272,7 +231,7 @@ class Follower:
                 raise ProjectionNotFound(name)
         return [self.projections[name] for name in names or self.projections]
 
-    def _lagging(self, chosen: Sequence[AnyProjection], head: int) -> list[Target]:
+    def _lagging(self, chosen: Sequence[AnyProjection], head: int) -> list[Following]:
         """The live generations among these that have not seen all up to a position, of this release's version."""
         live = {each.name: each for each in self.tables.generations() if each.status is Status.LIVE}
         for projection in chosen:
@@ -280,7 +239,7 @@ class Follower:
                 raise Unavailable(f"view {projection.name}", "its tables are gone; open the ledger again")
             if live[projection.name].version != projection.version:
                 live[projection.name] = self._renewed(projection)
-        return [Target(each, live[each.name]) for each in chosen if live[each.name].position < head]
+        return [self._follow(each, live[each.name]) for each in chosen if live[each.name].position < head]
 
     def _renewed(self, projection: AnyProjection) -> Generation:
         """The live generation after it was built anew, by us or by another process that began before us."""
@@ -301,79 +260,65 @@ class Follower:
             else:
                 time.sleep(POLL_SECONDS)
 
-    def _run(self, targets: Sequence[Target], head: int, pace: Pace | None = None, page: int | None = None) -> None:
+    def _run(self, targets: Sequence[Following | Building], head: int, pace: Pace | None = None) -> None:
         """Bring generations forward to a position, each page of the log read once for all of them."""
-        positions = [target.generation.position for target in targets]
-        while (after := min(positions, default=head)) < head:
-            records = self.store.read_log(after, page or self._page)
+        limit = self._page if pace is None else BUILD_PAGE
+        while (after := min((target.position for target in targets), default=head)) < head:
+            records = self.store.read_log(after, limit)
             while records and records[-1].position > head:
                 records.pop()
             if not records:
                 return
-            pages = Page(after, records, self._decode)
-            with _without_cycle_collection():
-                for place, target in enumerate(targets):
-                    if positions[place] < pages.last:
-                        positions[place] = self._fold(target, pages)
-                pages.forget()
+            page = Page(after, records, self._decode)
+            with without_cycle_collection():
+                for target in targets:
+                    if target.position < page.last:
+                        target.fold(page)
+                page.forget()
             if pace is not None:
-                pace.tell(min(positions), head)
+                pace.tell(min(target.position for target in targets), head)
 
-    def _fold(self, target: Target, page: Page) -> int:
-        """Fold one page into one generation, and say how far that has come."""
-        projection = target.projection
-        with self.tables.writing(projection, target.generation) as writer:
-            if not page.after <= writer.position < page.last:
-                return writer.position  # somebody else folded it, or went back behind it
-            entries = page.entries(projection.listens, writer.position)
-            if isinstance(projection, Appended):
-                writer.append(list(projection.fold_page(entries)), page.last)
-                return page.last
-            rows = target.kept or Rows(writer.load)
-            rows.load = writer.load
-            projection.fold_page(rows, entries)
-            writer.change(rows.changes(), page.last)
-            rows.written(KEPT_ROWS)
-            return page.last
+    def _follow(self, projection: AnyProjection, generation: Generation) -> Following:
+        return Following(self.tables, projection, generation)
 
-    def _compare(self, target: Target) -> Comparison | None:
+    def _compare(self, build: Building) -> Comparison | None:
         """Compare a built generation with the live one, in a moment when both are at the same position."""
-        name = target.projection.name
+        projection = build.projection
         for _ in range(ATTEMPTS):
             with self.tables.reading() as reader:
-                live, built = self._both(reader, target)
-                if live.version != target.projection.version:
+                live, built = self._both(reader, build)
+                if live.version != projection.version:
                     return None
                 if live.position == built.position:
-                    expected = reader.rows(target.projection, built)
-                    return compared(target.projection, live.position, expected, reader.rows(target.projection, live))
+                    expected, found = reader.rows(projection, built), reader.rows(projection, live)
+                    return compared(projection, live.position, expected, found)
             head = max(live.position, built.position)
-            self._run([target._replace(generation=built)], head)
+            self._run([self._follow(projection, built)], head)
             try:
-                self._run([Target(target.projection, live)], head)
+                self._run([self._follow(projection, live)], head)
             except UNREADABLE as error:
-                return unreadable(target.projection, live.position, error)
-        raise Unavailable(f"view {name}", "it kept moving on while it was compared; try again")
+                return unreadable(projection, live.position, error)
+        raise Unavailable(f"view {projection.name}", "it kept moving on while it was compared; try again")
 
-    def _exchange(self, target: Target, comparison: Comparison | None) -> Rebuilt:
+    def _exchange(self, build: Building, comparison: Comparison | None) -> Rebuilt:
         """Make a built generation live, once it is as far as the live one."""
-        projection = target.projection
+        projection = build.projection
         for _ in range(ATTEMPTS):
-            if self.tables.swap(projection, target.generation):
+            if self.tables.swap(projection, build.generation):
                 with self.tables.reading() as reader:
                     live = reader.generation(projection.name, Status.LIVE)
                 position = live.position if live else 0
                 return Rebuilt(projection.name, projection.version, position, comparison)
             with self.tables.reading() as reader:
-                live, built = self._both(reader, target)
-            self._run([target._replace(generation=built)], live.position)
+                live, built = self._both(reader, build)
+            self._run([self._follow(projection, built)], live.position)
         raise Unavailable(f"view {projection.name}", "it kept moving on while it was exchanged; try again")
 
-    def _both(self, reader: Reader, target: Target) -> tuple[Generation, Generation]:
-        live = reader.generation(target.projection.name, Status.LIVE)
-        built = reader.generation(target.projection.name, Status.BUILDING)
-        if live is None or built is None or built.number != target.generation.number:
-            raise GenerationGone(target.generation.table)
+    def _both(self, reader: Reader, build: Building) -> tuple[Generation, Generation]:
+        live = reader.generation(build.projection.name, Status.LIVE)
+        built = reader.generation(build.projection.name, Status.BUILDING)
+        if live is None or built is None or built.number != build.generation.number:
+            raise GenerationGone(build.generation.table)
         return live, built
 
     def _folded_anew(self, projection: AnyProjection, position: int) -> Iterator[Row]:
@@ -412,22 +357,3 @@ class Pace:
         milliseconds = max(1, round((time.monotonic() - self._began) * 1000))
         rate = done * 1000 // milliseconds
         self._tell(Progress(self._views, done, total, rate, (total - done) // max(1, rate)))
-
-
-@contextmanager
-def _without_cycle_collection() -> Generator[None]:
-    """Let the collector of cycles rest: events and rows have none, and it would walk them all over and over.
-
-    It halves the time of folding a page. What is counted by reference is freed as ever.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _kept_rows(projection: AnyProjection) -> Rows | None:
-    return None if isinstance(projection, Appended) else Rows(lambda _keys: {}, complete=True)

@@ -24,6 +24,7 @@ CHILD = dedent(
     """
     import os, signal, sys
     import ledger.store.follow as following
+    import ledger.store.pages as pages
     from ledger.store.open import open_store
     from projections.stores import postgres, sqlite
     from projections.stores.open import open_views
@@ -31,6 +32,7 @@ CHILD = dedent(
 
     url, task, moment, call = sys.argv[1:]
     following.BUILD_PAGE = 10
+    pages.WRITTEN_ROWS = 1  # every page of a rebuild is written
     calls = 0
 
     def killing(original):
