@@ -1,7 +1,8 @@
 """Ports: what the core asks of the outside. Each has a default inside and may be replaced.
 
-`Clock` answers "now" for the whole ledger; `Meter` answers quantities. The fault probe is called with a name before
-every port, pool decision and store call; it does nothing by default, and tests make it fail or kill.
+`Clock` answers "now" for the whole ledger; `Meter` answers quantities, and `PartedMeter` what they are made of. The
+fault probe is called with a name before every port, pool decision and store call; it does nothing by default, and
+tests make it fail or kill.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from aggregates.catalogue import Aggregation
 from aggregates.catalogue import Meter as MeterDefinition
+from aggregates.rating.parts import PartsNeeded
 from aggregates.values.period import timestamp
 
 Probe = Callable[[str], None]
@@ -75,11 +78,23 @@ class MeterQuery(msgspec.Struct, frozen=True):
     stored_at_lt: datetime
 
 
+class MeteredPart(msgspec.Struct, frozen=True):
+    """A part of a quantity: what so many events come to. `value` is that of the property they were parted by."""
+
+    quantity: Decimal
+    count: int
+    value: str | None = None
+
+
 class Metered(msgspec.Struct, frozen=True):
-    """The answer: the exact quantity and the ingest position it was read at, for the record (decision 16)."""
+    """The answer: the exact quantity and the ingest position it was read at, for the record (decision 16).
+
+    `parts` sum to the quantity exactly; there are none where nobody asked for them.
+    """
 
     quantity: Decimal
     position: int
+    parts: tuple[MeteredPart, ...] = ()
 
 
 class Meter(Protocol):
@@ -88,3 +103,22 @@ class Meter(Protocol):
     def quantity(self, query: MeterQuery) -> Metered:
         """The meter's aggregate over the window; waits for older ingest chunks still in flight."""
         ...
+
+
+@runtime_checkable
+class PartedMeter(Meter, Protocol):
+    """A meter that can also tell its quantity apart, for prices that look at usage events."""
+
+    def parts(self, query: MeterQuery, by: PartsNeeded) -> Metered:
+        """The quantity of the same window, by the same rules, with its parts.
+
+        Parts by property come in the order of their values, the part without one last. Parts by value come in the
+        order free, below zero, less than `below`, between, more than `above`. A part without events is left out.
+        Asked only of meters that `adds_up`.
+        """
+        ...
+
+
+def adds_up(meter: MeterDefinition) -> bool:
+    """Whether the meter's quantity is the sum of what each event adds to it: its value, or one."""
+    return meter.aggregation in {Aggregation.SUM, Aggregation.COUNT}

@@ -5,6 +5,7 @@ What application code calls::
     rate_run(run: RunToRate) -> RatedRun           # one run of a usage charge, with any of the four engines
     snapshot_instants(run: RunToRate) -> tuple[Instant, ...]   # the quantities the engine needs beside the run's own
     rate(line: LineToRate, arithmetic=REFERENCE) -> RatedLine  # one line: flat-fee charges, and every engine below
+    parts_needed(price) -> ByProperty | ByValue | None         # how the usage is told apart, where a sum is not enough
     checked_terms(price, discounts, unit_config)   # raises ValidationFailed with all findings
     explain(line: DetailedLine, currency) -> tuple[Step, ...]; as_text(steps) -> str   # how a line came about
 
@@ -24,6 +25,7 @@ from aggregates.rating.adjustments import Usage, UsageEvent
 from aggregates.rating.arithmetic import REFERENCE, RatingArithmetic
 from aggregates.rating.explain import Step, as_text, explain, explain_usage
 from aggregates.rating.lines import AmountDiscount, CreditApplied, DetailedLine, booked
+from aggregates.rating.parts import ByProperty, ByValue, PartsNeeded, parts_needed
 from aggregates.rating.place import Place, billable_period
 from aggregates.rating.prices import (
     NO_DISCOUNTS,
@@ -75,6 +77,10 @@ __all__ = [
     "LineToRate",
     "RatedLine",
     "Place",
+    "ByProperty",
+    "ByValue",
+    "PartsNeeded",
+    "parts_needed",
     "Usage",
     "UsageEvent",
     "DetailedLine",

@@ -54,16 +54,21 @@ _QUANTIZING: dict[str, Context] = {mode: Context(prec=DIGITS, rounding=how) for 
 
 
 class UsageEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One usage event, for prices that look at each of them: what it adds to the quantity, and its properties."""
+    """Usage for prices that look at each event: what it adds to the quantity, and its properties.
+
+    `count` events that the price treats alike may stand together; the quantity is then their sum (`rating.parts`).
+    """
 
     quantity: Decimal
     properties: dict[str, str] = {}
+    count: int = 1
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
     """The quantity of a line, and the quantity from the start of the full period up to the line's start.
 
-    `events` make up the quantity, in the order of their time, where the price looks at them.
+    `events` make up the quantity, where the price looks at them: in the order of their time, or those that are free
+    first and the others in parts that the price treats alike.
     """
 
     quantity: Decimal

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from aggregates.rating.adjustments import Usage
+from aggregates.rating.adjustments import Usage, UsageEvent
 from aggregates.rating.arithmetic import RatingArithmetic
 from aggregates.rating.lines import Draft, draft
 from aggregates.rating.place import Place
 from aggregates.rating.prices import PercentagePrice
-from aggregates.values.decimals import ONE, ZERO
+from aggregates.rating.refusal import refuse
+from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
 
 VALUE_REFERENCE = "percentage-value"
@@ -29,14 +30,23 @@ def rate_percentage(
 
     Every line is a quantity at a price: an event at its floor or ceiling is on that line only. Which events are free
     goes by their time, so a late event can make another one cost something. The share is rounded once, on its sum.
+    Events may come in parts that cost alike. Refuses a part that is free in part (`usage_events_not_apart`).
     """
     share = price.percentage.scaleb(-2)
     if not price.needs_events:
         value = usage.quantity
         return [draft("share of value", VALUE_REFERENCE, value, share, currency)] if value > ZERO else []
     sums = _Sums()
-    for event in usage.events[price.free_events :]:
-        sums.add(event.quantity, price, share)
+    free = price.free_events
+    for event in usage.events:
+        if not free:
+            sums.add(event, price, share)
+        elif event.count > free:
+            refuse(
+                "usage_events_not_apart", f"{event.count} events come together, and {free} of them are free", "events"
+            )
+        else:
+            free -= event.count
     parts = (
         ("share of value", VALUE_REFERENCE, sums.value, share),
         ("fixed fee per event", FIXED_FEE_REFERENCE, sums.events, price.fixed_fee),
@@ -56,12 +66,12 @@ class _Sums:
     def __init__(self) -> None:
         self.value = self.events = self.at_minimum = self.at_maximum = ZERO
 
-    def add(self, value: Decimal, price: PercentagePrice, share: Decimal) -> None:
-        cost = value * share + (price.fixed_fee or ZERO)
-        if price.maximum_per_event is not None and cost > price.maximum_per_event:
-            self.at_maximum += ONE
-        elif price.minimum_per_event is not None and cost < price.minimum_per_event:
-            self.at_minimum += ONE
+    def add(self, event: UsageEvent, price: PercentagePrice, share: Decimal) -> None:
+        cost = event.quantity * share + (price.fixed_fee or ZERO) * event.count
+        if price.maximum_per_event is not None and cost > price.maximum_per_event * event.count:
+            self.at_maximum += event.count
+        elif price.minimum_per_event is not None and cost < price.minimum_per_event * event.count:
+            self.at_minimum += event.count
         else:
-            self.value += value
-            self.events += ONE
+            self.value += event.quantity
+            self.events += event.count

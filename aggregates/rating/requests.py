@@ -61,7 +61,8 @@ REFERENCE_ENGINE = RunEngine.DELTA
 class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
     """The cumulative quantity at a moment, as seen with the cut-off of the run being rated.
 
-    `events` make it up, in the order of their time, where the price looks at them.
+    `events` make it up where the price looks at them: one by one in the order of their time, or in the parts that
+    `parts_needed` names.
     """
 
     to: Instant

@@ -187,7 +187,7 @@ def _validate_further(price: Price, path: str, findings: Findings, *, strict: bo
 
 
 def _validate_matrix(price: MatrixPrice, path: str, findings: Findings) -> None:
-    if not price.property_name:
+    if not price.property_name or _unstorable(price.property_name):
         findings.add(
             f"{path}.property_name", "matrix_property_missing", "name the property of the usage event to price by"
         )
@@ -196,12 +196,17 @@ def _validate_matrix(price: MatrixPrice, path: str, findings: Findings) -> None:
     for i, cell in enumerate(price.cells):
         where = f"{path}.cells[{i}]"
         # A value is part of a line's reference, which is stamped with `@[period]` and `#correction:` behind it.
-        if not cell.value or "@" in cell.value or "#" in cell.value:
+        if not cell.value or "@" in cell.value or "#" in cell.value or _unstorable(cell.value):
             findings.add(f"{where}.value", "matrix_value_unsupported", f"{cell.value!r} cannot name a line")
         if cell.value in seen:
             findings.add(f"{where}.value", "matrix_value_duplicate", f"{cell.value!r} has a price already")
         seen.add(cell.value)
         _not_negative(cell.unit_price, f"{where}.unit_price", "price_amount_negative", findings)
+
+
+def _unstorable(text: str) -> bool:
+    """Whether no usage event can have that text: a NUL, or half a character (a lone surrogate)."""
+    return any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in text)
 
 
 # ── discounts and unit conversion ────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from aggregates.catalogue import Aggregation
+from aggregates.rating.parts import PartsNeeded
 from aggregates.values.decimals import ZERO, exact
+from ledger.metering.parts import metered, told_apart
 from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Tally, Window
 from ledger.metering.usage import StoredUsage, normal, place
 from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
@@ -70,12 +72,21 @@ class MemoryUsageStore(ChunkedStore):
 
     def read(self, query: MeterQuery) -> Reading:
         """The aggregate over the window, as it stands."""
+        counted, position, mark = self._counted(query)
+        return Reading(Metered(_aggregate(query, counted), position), mark, self._now())
+
+    def read_parts(self, query: MeterQuery, by: PartsNeeded) -> Reading:
+        """The parts of the window, as it stands."""
+        counted, position, mark = self._counted(query)
+        return Reading(metered(told_apart(query, by, counted), position), mark, self._now())
+
+    def _counted(self, query: MeterQuery) -> tuple[list[StoredUsage], int, datetime | None]:
+        """The events of the window below the cut by event time and place, with the meter's position and mark."""
         with self._lock:
             rows = self._window(query.namespace, query.customer, query.meter.key, query.from_, query.to)
             key = (query.namespace, query.meter.key)
             mark, position = self._marks.get(key), self._positions.get(key, 0)
-        counted = [stored for _, _, stored in rows if stored.stored_at < query.stored_at_lt]
-        return Reading(Metered(_aggregate(query, counted), position), mark, self._now())
+        return [stored for _, _, stored in rows if stored.stored_at < query.stored_at_lt], position, mark
 
     def raise_mark(self, namespace: str, meter: str, to: datetime) -> None:
         """Raise the mark; the lock is what a chunk in flight holds."""

@@ -23,9 +23,11 @@ from psycopg import Connection
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from aggregates.catalogue import Aggregation
+from aggregates.rating.parts import ByProperty, PartsNeeded
+from ledger.metering.parts import Band, metered
 from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Retry, Tally, Window
 from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, normal, place, position_of
-from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
+from ledger.ports import Clock, Metered, MeteredPart, MeterQuery, Probe, no_probe
 from ledger.store.postgres_database import PostgresDatabase
 
 _Row = tuple[Any, ...]
@@ -103,6 +105,31 @@ _AGGREGATES = {
     Aggregation.LATEST: f"SELECT value {_COUNTED} AND value IS NOT NULL ORDER BY time DESC, place DESC LIMIT 1",
     Aggregation.UNIQUE_COUNT: f"SELECT count(DISTINCT properties ->> %(property)s) {_COUNTED}",
 }
+_ADDED = {
+    Aggregation.SUM: ("value", f"{_COUNTED} AND value IS NOT NULL"),
+    Aggregation.COUNT: ("1::numeric AS value", _COUNTED),
+}
+"""What each event adds to a quantity that has parts, and the events that add something."""
+_BY_PROPERTY = (
+    "WITH used AS (SELECT {value}, properties ->> %(property)s AS name {counted}),"
+    " parted AS (SELECT value, CASE WHEN %(names)s::text[] IS NULL OR name = ANY(%(names)s) THEN name END AS part"
+    " FROM used),"
+    " summed AS (SELECT part, count(*) AS number, sum(value)::text AS total FROM parted GROUP BY part)"
+    " SELECT json_agg(json_build_array(part, number, total)) FROM summed"
+)
+_BY_VALUE = (
+    "WITH used AS (SELECT time, place, {value} {counted}),"
+    " numbered AS (SELECT value, {number} AS number FROM used),"
+    " parted AS (SELECT value, CASE"
+    f" WHEN value < 0 THEN {Band.NEGATIVE:d}"
+    f" WHEN number <= %(free)s THEN {Band.FREE:d}"
+    f" WHEN value > %(above)s::numeric THEN {Band.ABOVE:d}"
+    f" WHEN value < %(below)s::numeric THEN {Band.BELOW:d}"
+    f" ELSE {Band.BETWEEN:d} END AS part FROM numbered),"
+    " summed AS (SELECT part, count(*) AS number, sum(value)::text AS total FROM parted GROUP BY part)"
+    " SELECT json_agg(json_build_array(NULL, number, total) ORDER BY part) FROM summed"
+)
+_NUMBER = "row_number() OVER (PARTITION BY value < 0 ORDER BY time, place)"
 _MARK = "FROM usage_mark WHERE namespace = %(namespace)s AND meter = %(meter)s"
 _READ = f"SELECT ({{aggregate}}), (SELECT closed_to {_MARK}), (SELECT position {_MARK}), clock_timestamp()"
 
@@ -168,6 +195,15 @@ class PostgresUsageStore(ChunkedStore):
             quantity, mark, position, now = _one(db.execute(statement.encode(), values))
         metered = Metered(normal(Decimal(quantity or 0)), position or 0)
         return Reading(metered, mark, self.now_set() or now)
+
+    def read_parts(self, query: MeterQuery, by: PartsNeeded) -> Reading:
+        """The parts and the mark in one statement, which sees one snapshot."""
+        statement, asked = _parting(query, by)
+        values = {**_window(query), "cut": query.stored_at_lt, **asked}
+        with self._connection() as db:
+            rows, mark, position, now = _one(db.execute(_READ.format(aggregate=statement).encode(), values))
+        parts = [MeteredPart(normal(Decimal(total)), count, name) for name, count, total in rows or ()]
+        return Reading(metered(parts, position or 0), mark, self.now_set() or now)
 
     def read_late(self, query: MeterQuery, from_place: int, limit: int) -> list[StoredUsage]:
         """Events of the window at or above a place, or stored at or after the cut, by place."""
@@ -266,6 +302,16 @@ def _stored(row: _Row) -> StoredUsage:
         source=source, id=id_, customer=customer, meter=meter, time=time_, value=value, properties=properties or {}
     )
     return StoredUsage(event, stored_at.astimezone(UTC), at)
+
+
+def _parting(query: MeterQuery, by: PartsNeeded) -> tuple[str, dict[str, Any]]:
+    """The statement that tells a window apart, and what it asks beside the window."""
+    value, counted = _ADDED[query.meter.aggregation]
+    if isinstance(by, ByProperty):
+        names = None if by.values is None else list(by.values)
+        return _BY_PROPERTY.format(value=value, counted=counted), {"property": by.property_name, "names": names}
+    statement = _BY_VALUE.format(value=value, counted=counted, number=_NUMBER if by.free else "1")
+    return statement, {"free": by.free, "above": by.above, "below": by.below}
 
 
 def _window(query: MeterQuery) -> dict[str, Any]:

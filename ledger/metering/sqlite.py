@@ -21,7 +21,9 @@ from typing import Any
 import msgspec
 
 from aggregates.catalogue import Aggregation
+from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.values.decimals import EXACT
+from ledger.metering.parts import Band, metered
 from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Tally, Window
 from ledger.metering.usage import (
     MAX_CHUNK,
@@ -32,7 +34,7 @@ from ledger.metering.usage import (
     normal,
     place,
 )
-from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
+from ledger.ports import Clock, Metered, MeteredPart, MeterQuery, Probe, no_probe
 from ledger.store.sqlite_file import SQLiteFile
 
 _BASE = 10**18
@@ -80,9 +82,9 @@ _INSERT = f"INSERT INTO {{table}} ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?
 _WINDOW = "namespace = ? AND customer = ? AND meter = ? AND time >= ? AND time < ?"
 _COUNTED = f"FROM usage_event WHERE {_WINDOW} AND stored_at < ?"
 _VALUE = f"SELECT high, low, fraction {_COUNTED} AND high IS NOT NULL ORDER BY"
+_SUM = f"sum(high), sum(low >> 32), sum(low & {_HALF}), sum(fraction >> 32), sum(fraction & {_HALF})"
 _AGGREGATES = {
-    Aggregation.SUM: f"SELECT sum(high), sum(low >> 32), sum(low & {_HALF}), sum(fraction >> 32),"
-    f" sum(fraction & {_HALF}) {_COUNTED}",
+    Aggregation.SUM: f"SELECT {_SUM} {_COUNTED}",
     Aggregation.COUNT: f"SELECT count(*) {_COUNTED}",
     Aggregation.MAX: f"{_VALUE} high DESC, low DESC, fraction DESC LIMIT 1",
     Aggregation.MIN: f"{_VALUE} high, low, fraction LIMIT 1",
@@ -90,6 +92,29 @@ _AGGREGATES = {
     Aggregation.UNIQUE_COUNT: "SELECT count(DISTINCT (SELECT value FROM json_each(properties) WHERE key = ?))"
     f" {_COUNTED}",
 }
+_ADDED = {
+    Aggregation.SUM: ("high, low, fraction", f"{_COUNTED} AND high IS NOT NULL"),
+    Aggregation.COUNT: ("0 AS high, 1 AS low, 0 AS fraction", _COUNTED),
+}
+"""What each event adds to a quantity that has parts, and the events that add something."""
+_BY_PROPERTY = (
+    "WITH used AS (SELECT {digits}, (SELECT value FROM json_each(properties) WHERE key = ?) AS name {counted}),"
+    " parted AS (SELECT *, CASE WHEN ? IS NULL OR name IN (SELECT value FROM json_each(?)) THEN name END AS part"
+    " FROM used)"
+    f" SELECT part, count(*), {_SUM} FROM parted GROUP BY part"
+)
+_BY_VALUE = (
+    "WITH used AS (SELECT time, place, {digits} {counted}),"
+    " numbered AS (SELECT *, {number} AS number FROM used),"
+    " parted AS (SELECT *, CASE"
+    f" WHEN high < 0 THEN {Band.NEGATIVE:d}"
+    f" WHEN number <= ? THEN {Band.FREE:d}"
+    f" WHEN (high, low, fraction) > (?, ?, ?) THEN {Band.ABOVE:d}"
+    f" WHEN (high, low, fraction) < (?, ?, ?) THEN {Band.BELOW:d}"
+    f" ELSE {Band.BETWEEN:d} END AS part FROM numbered)"
+    f" SELECT NULL, count(*), {_SUM} FROM parted GROUP BY part ORDER BY part"
+)
+_NUMBER = "row_number() OVER (PARTITION BY high < 0 ORDER BY time, place)"
 _EARLIEST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LATEST = microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -161,6 +186,15 @@ class SqliteUsageStore(ChunkedStore):
             mark, position = self._mark(db, query.namespace, meter.key)
         metered = Metered(_quantity(meter.aggregation, row), position)
         return Reading(metered, None if mark is None else from_microseconds(mark), self._now())
+
+    def read_parts(self, query: MeterQuery, by: PartsNeeded) -> Reading:
+        """The parts and the mark from one snapshot."""
+        statement, values = _parting(query, by)
+        with self._snapshot() as db:
+            rows = db.execute(statement, values).fetchall()
+            mark, position = self._mark(db, query.namespace, query.meter.key)
+        parts = [MeteredPart(_quantity(Aggregation.SUM, row[2:]), row[1], row[0]) for row in rows]
+        return Reading(metered(parts, position), None if mark is None else from_microseconds(mark), self._now())
 
     def read_late(self, query: MeterQuery, from_place: int, limit: int) -> list[StoredUsage]:
         """Events of the window at or above a place, or stored at or after the cut, by place."""
@@ -276,6 +310,17 @@ def _stored(row: _Row) -> StoredUsage:
 def _window(query: MeterQuery) -> tuple[Any, ...]:
     times = (microseconds(query.from_), microseconds(query.to))
     return (query.namespace, query.customer, query.meter.key, *times)
+
+
+def _parting(query: MeterQuery, by: PartsNeeded) -> tuple[str, list[Any]]:
+    """The statement that tells a window apart, and its values."""
+    digits_, counted = _ADDED[query.meter.aggregation]
+    window = (*_window(query), microseconds(query.stored_at_lt))
+    if isinstance(by, ByProperty):
+        names = None if by.values is None else msgspec.json.encode(by.values).decode()
+        return _BY_PROPERTY.format(digits=digits_, counted=counted), [by.property_name, *window, names, names]
+    statement = _BY_VALUE.format(digits=digits_, counted=counted, number=_NUMBER if by.free else "1")
+    return statement, [*window, by.free, *digits(by.above), *digits(by.below)]
 
 
 def _quantity(aggregation: Aggregation, row: _Row | None) -> Decimal:

@@ -27,9 +27,10 @@ from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from aggregates.values.errors import Unavailable
+from aggregates.rating.parts import PartsNeeded
+from aggregates.values.errors import Finding, Unavailable, ValidationFailed
 from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, place
-from ledger.ports import Clock, Metered, MeterQuery, Probe, SystemClock, no_probe
+from ledger.ports import Clock, Metered, MeterQuery, Probe, SystemClock, adds_up, no_probe
 
 R = TypeVar("R")
 
@@ -99,6 +100,14 @@ class UsageStore(Protocol):
         `sum` of the values; `count` of the events; `max`, `min` and `latest` value, the latest by event time, ties
         by order of ingestion; `unique_count` of the values of the meter's property, events without it left out.
         Every aggregation of an empty window is 0.
+        """
+        ...
+
+    def parts(self, query: MeterQuery, by: PartsNeeded) -> Metered:
+        """The same quantity with the parts it is made of; see `PartedMeter.parts`.
+
+        Raises `ValidationFailed` (`meter_does_not_add_up`) for a meter that is neither a sum nor a count. Events
+        without a value are no part of a sum.
         """
         ...
 
@@ -193,12 +202,24 @@ class ChunkedStore(ABC):
     def quantity(self, query: MeterQuery) -> Metered:
         """See `UsageStore.quantity`."""
         self.probe("usage.quantity")
-        reading = self.attempt(lambda: self.read(query))
+        return self._closed(query, lambda: self.read(query))
+
+    def parts(self, query: MeterQuery, by: PartsNeeded) -> Metered:
+        """See `UsageStore.parts`."""
+        if not adds_up(query.meter):
+            message = f"meter {query.meter.key!r} is a {query.meter.aggregation}; only a sum or a count has parts"
+            raise ValidationFailed((Finding("meter", "meter_does_not_add_up", message),))
+        self.probe("usage.parts")
+        return self._closed(query, lambda: self.read_parts(query, by))
+
+    def _closed(self, query: MeterQuery, read: Callable[[], Reading]) -> Metered:
+        """What is read once the cut is closed; a cut in the future closes nothing."""
+        reading = self.attempt(read)
         cut = query.stored_at_lt
         if cut > reading.now or (reading.mark is not None and reading.mark >= cut):
             return reading.metered
         self.attempt(lambda: self.raise_mark(query.namespace, query.meter.key, cut))
-        return self.attempt(lambda: self.read(query)).metered
+        return self.attempt(read).metered
 
     def late_since(self, query: MeterQuery, position: int, *, limit: int = 1_000) -> list[StoredUsage]:
         """See `UsageStore.late_since`."""
@@ -234,6 +255,10 @@ class ChunkedStore(ABC):
     @abstractmethod
     def read(self, query: MeterQuery) -> Reading:
         """The answer with the meter's mark, from one snapshot; waits for nobody."""
+
+    @abstractmethod
+    def read_parts(self, query: MeterQuery, by: PartsNeeded) -> Reading:
+        """As `read`, with the parts. The meter adds up."""
 
     @abstractmethod
     def raise_mark(self, namespace: str, meter: str, to: datetime) -> None:
