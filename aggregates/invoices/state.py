@@ -321,7 +321,10 @@ def _of_money(
 
 def _with(state: Invoice, line_id: UUID, **changes: object) -> tuple[InvoiceLine, ...]:
     """The lines with one changed, matched by id (R-02)."""
-    return tuple(msgspec.structs.replace(line, **changes) if line.line_id == line_id else line for line in state.lines)
+    for place, line in enumerate(state.lines):
+        if line.line_id == line_id:
+            return (*state.lines[:place], msgspec.structs.replace(line, **changes), *state.lines[place + 1 :])
+    return state.lines
 
 
 def _collected(state: Invoice) -> tuple[InvoiceLine, ...]:

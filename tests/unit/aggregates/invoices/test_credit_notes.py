@@ -369,6 +369,7 @@ def test_credit_is_refused_in_order() -> None:
 
     desk.credit(invoice, "30.00")
     assert desk.status(invoice) == "voided"
+    assert desk.told_with(LineCredited, "in_full") == [(True,)], "all of it by amount is in full, too"
     with pytest.raises(InvoiceOperationRefused):
         desk.void(invoice)
 

@@ -29,6 +29,7 @@ from aggregates.invoices.refusals import (
     LineZeroAmountDeleteInstead,
 )
 from aggregates.invoices.requests import LineEdit, NewInvoice, NewLine
+from aggregates.rating.lines import DetailedLine
 from aggregates.values.errors import ValidationFailed
 from aggregates.values.money import Currency
 from aggregates.values.totals import Totals
@@ -115,6 +116,30 @@ def test_a_line_that_adds_up_is_taken() -> None:
     invoice = desk.create(msgspec.structs.replace(fee(), content=shown))
 
     assert desk.invoice(invoice).totals == Totals(amount=Decimal(5), credits_total=Decimal(2), total=Decimal(3))
+
+
+def test_detailed_lines_sum_to_their_line() -> None:
+    """Credit aside; details in a custom currency are an annex of an overage and sum to another figure."""
+
+    def with_details(currency: str) -> NewLine:
+        details = tuple(
+            DetailedLine(
+                pricer_reference_id="unit-price-usage",
+                child_unique_reference_id=f"unit-price-usage#{i}",
+                quantity=Decimal(i),
+                per_unit_amount=Decimal(1),
+                totals=Totals(amount=Decimal(i), total=Decimal(i)),
+                currency=currency,
+            )
+            for i in (1, 2)
+        )
+        return msgspec.structs.replace(usage(), content=msgspec.structs.replace(shown, detailed_lines=details))
+
+    shown = content("3.00")
+    Desk().create(with_details("USD"))
+    shown = content("2.99")
+    assert create(Desk(), with_details("USD")) == ("lines_do_not_sum",)
+    Desk().create(with_details("0190-tokens"))
 
 
 # ── effects of charges ───────────────────────────────────────────────────────────────────────────────────────

@@ -244,6 +244,17 @@ def test_tax_is_asked_once_lines_are_final_and_is_owed_on_top() -> None:
     assert [state.totals.total, state.tax_total, state.payable, state.open] == [110, 19, 129, 129]
 
 
+def test_no_tax_is_asked_for_what_credit_covers() -> None:
+    desk = Desk()
+    invoice = desk.create(fee("0", credits_total="5"))
+    port = Port()
+
+    desk.advance(invoice, tax=port, auto_approve=True)
+
+    assert port.questions == []
+    assert desk.status(invoice) == "paid"
+
+
 @pytest.mark.parametrize(
     ("answers", "code"),
     [((), "tax_missing"), (("-1",), "negative_tax"), (("1.005",), "too_many_decimals")],

@@ -434,3 +434,18 @@ def test_every_share_knows_its_net_and_the_last_one_takes_what_remains() -> None
 
     assert nets == ["3.33", "3.34", "3.33"]
     assert desk.line(invoice).open.net == 0
+
+
+def test_what_was_promised_keeps_the_net_it_was_promised_with() -> None:
+    """10.00 and 2.00 of tax: 4.00 promised are net 3.33, and 4.00 of the other 8.00 (6.67) are net 3.34."""
+    desk = Desk()
+    invoice = desk.create(fee("10"))
+    taxes = {desk.line(invoice).line_id: LineTax(amount=Decimal(2))}
+    desk.advance(invoice, auto_approve=True, taxes=taxes)
+
+    desk.authorize(invoice, "4")
+    assert desk.told_with(LinePaymentAuthorized, "net") == [(Decimal("3.33"),)]
+    desk.settle(invoice, "8")
+
+    assert desk.told_with(LinePaymentAuthorized, "amount", "net") == [(Decimal(4), Decimal("3.34"))]
+    assert desk.told_with(LinePaymentSettled, "amount", "net") == [(Decimal(8), Decimal("6.67"))]
