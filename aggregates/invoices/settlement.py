@@ -98,7 +98,7 @@ def receive(turn: InvoiceTurn, amount: Decimal, reference: str | None, source: P
         now = turn.line(line.line_id)
         in_full = not now.open.amount and not now.written_off.amount
         turn.tell(LinePaymentSettled, line, amount=portion.amount, net=portion.net, in_full=in_full, source=source)
-    if excess and source is PaymentSource.PAYMENT:
+    if excess:
         turn.notices.append(_excess(turn.invoice, excess))
 
 

@@ -34,6 +34,7 @@ from aggregates.invoices.refusals import (
 from aggregates.invoices.statuses import NothingDue
 from aggregates.values.decimals import shortest
 from aggregates.values.errors import CurrencyMismatch, LedgerError, ValidationFailed
+from aggregates.values.money import fiat
 from tests.support.invoicing import FEE, USAGE, Desk, fee, usage
 
 NOBODY = uuid5(FEE, "nobody")
@@ -263,6 +264,16 @@ def test_a_failed_payment_releases_what_was_promised() -> None:
     ]
 
 
+def test_a_failure_is_told_only_where_something_is_open() -> None:
+    desk = Desk()
+    invoice = desk.issued(fee("30"), usage("70"))
+    desk.settle(invoice, "30")
+
+    desk.money(payments.fail_payment, invoice)
+
+    assert desk.told_with(LinePaymentFailed, "charge_id", "released") == [(USAGE, Decimal(0))]
+
+
 def test_after_a_failure_the_payment_may_be_tried_again() -> None:
     desk = Desk()
     invoice = desk.issued(fee("30"))
@@ -399,6 +410,18 @@ def test_unapplied_credit_may_pay_an_invoice_in_full_and_keeps_the_rest() -> Non
     assert desk.status(next_one) == "paid"
     assert money(desk, source) == {"paid": "30"}
     assert money(desk, other) == {"paid": "1", "unapplied": "1"}
+
+
+def test_unapplied_credit_is_never_converted() -> None:
+    desk = Desk()
+    dollars = desk.issued(fee("30"))
+    desk.settle(dollars, "75")
+
+    euros = desk.create(fee("10"), currency=fiat("EUR"))
+    desk.advance(euros, auto_approve=True, unapplied_from=(dollars,))
+
+    assert money(desk, euros) == {"open": "10"}
+    assert money(desk, dollars) == {"paid": "30", "unapplied": "45"}
 
 
 def test_unapplied_credit_is_refunded_on_request() -> None:
