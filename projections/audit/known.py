@@ -13,7 +13,7 @@ from aggregates.charges.events import ChargeCreated
 from aggregates.credits.events import CreditGranted, CreditReturned
 from aggregates.event import AnyRecorded
 from aggregates.invoices.events import InvoiceDrafted
-from aggregates.runs.events import RealizationRunStarted
+from aggregates.runs.events import InvoiceUsageAccrued, RealizationRunStarted
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant
 from projections.audit import words
@@ -37,6 +37,7 @@ class Known:
 
     def __init__(self) -> None:
         self._currencies: dict[UUID, Currency] = {}
+        self._fiat: dict[UUID, Currency] = {}
         self._lots: dict[tuple[UUID, int], Lot] = {}
 
     def learn(self, record: AnyRecorded) -> None:
@@ -47,6 +48,8 @@ class Known:
                 self._currencies[stream] = identity.currency
             case RealizationRunStarted(currency=currency) | InvoiceDrafted(currency=currency):
                 self._currencies[stream] = currency
+            case InvoiceUsageAccrued(currency=fiat):
+                self._fiat[stream] = fiat
             case CreditGranted() as granted:
                 self._lots[stream, granted.lot] = Lot(granted.purchase, granted.expires_at)
             case CreditReturned(restored_lots=restored):
@@ -57,6 +60,10 @@ class Known:
     def currency(self, stream: UUID) -> Currency | None:
         """The currency of a charge, run or invoice, if its first event came by."""
         return self._currencies.get(stream)
+
+    def fiat(self, run: UUID) -> Currency | None:
+        """The currency a run was invoiced in, once it was."""
+        return self._fiat.get(run)
 
     def lot(self, pool: UUID, lot: int | None) -> str:
         """What a lot is called."""

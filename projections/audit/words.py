@@ -62,3 +62,11 @@ def listed(parts: Iterable[str]) -> str:
 def clause(lead: str, rest: str) -> str:
     """The rest with its lead, or nothing when there is no rest."""
     return f"{lead}{rest}" if rest else ""
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum of amounts."""
+    result = decimals.ZERO
+    for one in amounts:
+        result = decimals.EXACT.add(result, one)
+    return result

@@ -12,20 +12,28 @@ from aggregates.charges.events import (
     ChargeDeleted,
     ChargeEvent,
     ChargeFinalized,
+    ChargeReactivated,
     ChargeReopened,
     CollectionAwaited,
     CostBasisResolved,
     CreditRefund,
     CreditsGranted,
     FeatureResolved,
+    GatheringLineDeleted,
+    GatheringLineRequested,
+    GatheringLineUpserted,
+    InvoiceIssueRecorded,
+    InvoiceLineLinked,
     Moved,
     OverrideCleared,
     OverrideSet,
     PaymentAuthorized,
     PaymentAwaited,
     PaymentSettled,
+    PaymentSettlementAwaited,
     PeriodExtended,
     PeriodShrunk,
+    PeriodShrunkToRealized,
     PurchaseVoided,
     RealizationCompleted,
     RealizationProcessed,
@@ -33,9 +41,14 @@ from aggregates.charges.events import (
     RealizationRunOpened,
     ReopenedReason,
     RunClosedReason,
+    RunPaymentNoted,
+    RunReclassified,
+    RunRerated,
     RunVoidNoted,
+    ZeroOverageCompleted,
 )
 from aggregates.event import Recorded
+from aggregates.values.money import Currency
 from aggregates.values.period import Period
 from projections.audit import words
 from projections.audit.known import Known
@@ -45,15 +58,25 @@ REOPENED = {
     ReopenedReason.PERIOD_CHANGED: "its period changed",
     ReopenedReason.OVERRIDE_SET: "an override was set",
     ReopenedReason.OVERRIDE_CLEARED: "the override was cleared",
+    ReopenedReason.LINE_DELETED: "its invoice line was deleted",
+    ReopenedReason.BILLABLE_AGAIN: "there is something to bill again",
 }
 CLOSED = {
     RunClosedReason.FINALIZED: "it is final",
+    RunClosedReason.ISSUED: "its invoice was issued",
+    RunClosedReason.ZERO_OVERAGE: "nothing beyond the credit is owed",
     RunClosedReason.VOIDED: "it was voided",
+    RunClosedReason.REPLACED: "another one takes its place",
     RunClosedReason.CANCELLED: "it was cancelled",
 }
 
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
-IntentEvent: TypeAlias = PeriodExtended | PeriodShrunk | OverrideSet | OverrideCleared | BaseIntentAmended
+PeriodEvent: TypeAlias = PeriodExtended | PeriodShrunk | PeriodShrunkToRealized
+IntentEvent: TypeAlias = OverrideSet | OverrideCleared | BaseIntentAmended
+LineEvent: TypeAlias = GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked
+InvoicingEvent: TypeAlias = (
+    InvoiceIssueRecorded | ZeroOverageCompleted | PaymentSettlementAwaited | ChargeReactivated | RunPaymentNoted
+)
 
 
 def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
@@ -63,22 +86,64 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             return _created(body)
         case CreditsGranted() | PaymentAwaited() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided() as body:
             return _of_purchase(body, record, known)
-        case PeriodExtended() | PeriodShrunk() | OverrideSet() | OverrideCleared() | BaseIntentAmended() as body:
+        case PeriodExtended() | PeriodShrunk() | PeriodShrunkToRealized() as body:
+            return _of_periods(body, known.currency(record.stream))
+        case OverrideSet() | OverrideCleared() | BaseIntentAmended() as body:
             return _of_intent(body)
+        case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked() as body:
+            return _of_lines(body)
+        case InvoiceIssueRecorded() | ZeroOverageCompleted() | PaymentSettlementAwaited() as body:
+            return _of_invoicing(body)
+        case ChargeReactivated() | RunPaymentNoted() as body:
+            return _of_invoicing(body)
         case FeatureResolved() as body:
             feature, meter = words.short(body.feature_id), words.short(body.meter_id)
             return f"Feature {body.feature_key} resolved to {feature}, metered by {meter}"
         case CostBasisResolved(resolved=resolved):
             rate = words.amount(resolved.rate, resolved.fiat_currency)
             return f"Cost basis fixed: one unit costs {rate} ({resolved.mode})"
-        case ChargeActivated(moved=moved):
-            return f"Service period began{_next(moved)}"
+        case ChargeActivated(moved=moved, booked_at=booked_at):
+            booked = words.clause("; it is booked ", words.moment(booked_at) if booked_at else "")
+            return f"Service period began{booked}{_next(moved)}"
         case _ as body:
             return _of_realization(body)
 
 
+def _of_lines(body: LineEvent) -> str:
+    match body:
+        case GatheringLineRequested(line=line):
+            return f"To be invoiced from {words.moment(line.invoice_at)}: {words.span(line.period)}"
+        case GatheringLineUpserted(line=line):
+            return f"Now to be invoiced from {words.moment(line.invoice_at)}: {words.span(line.period)}"
+        case GatheringLineDeleted():
+            return "Nothing is left to be invoiced"
+        case InvoiceLineLinked(line_id=line, invoice_id=invoice):
+            return f"Line {words.short(line)} of invoice {words.short(invoice)} asks for the payment"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _of_invoicing(body: InvoicingEvent) -> str:
+    match body:
+        case InvoiceIssueRecorded(run_id=run_id, line_id=line, no_fiat=no_fiat):
+            rest = "; nothing of it is left to pay" if no_fiat else ""
+            return f"Run {words.short(run_id)} was invoiced on line {words.short(line)}{rest}"
+        case ZeroOverageCompleted(run_id=run_id):
+            return f"Run {words.short(run_id)} is done without an invoice: nothing beyond the credit is owed"
+        case PaymentSettlementAwaited():
+            return "Everything is invoiced; waiting until it is settled"
+        case ChargeReactivated(moved=moved):
+            return f"A part is invoiced; the rest of the period goes on{_next(moved)}"
+        case RunPaymentNoted(run_id=run_id, payment_status=status):
+            return f"Payment of run {words.short(run_id)}: {words.spaced(status)}"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
 def _of_realization(
     body: RealizationRunOpened
+    | RunRerated
+    | RunReclassified
     | CollectionAwaited
     | RealizationRunClosed
     | RealizationProcessed
@@ -92,8 +157,10 @@ def _of_realization(
     match body:
         case RealizationRunOpened():
             period = words.span(Period(body.service_period_from, body.service_period_to))
-            opened = f"Run {words.short(body.run_id)} opened, {TYPES[body.type]}, for {period}"
-            return f"{opened}; late usage counts until {words.moment(body.collection_end)}"
+            late = words.clause(
+                "; late usage counts until ", words.moment(body.collection_end) if body.collection_end else ""
+            )
+            return f"Run {words.short(body.run_id)} opened, {TYPES[body.type]}, for {period}{late}"
         case CollectionAwaited(run_id=run_id, moved=moved):
             return f"Waiting for late usage of run {words.short(run_id)}{_next(moved)}"
         case RealizationRunClosed(run_id=run_id, reason=reason):
@@ -104,6 +171,10 @@ def _of_realization(
             return f"Collection for run {words.short(run_id)} is complete, {rest}{overage}"
         case RealizationCompleted(run_id=run_id):
             return f"Run {words.short(run_id)} is completely realized"
+        case RunRerated(run_id=run_id, service_period=period_now):
+            return f"Run {words.short(run_id)} was rated again where it stands, for {words.span(period_now)}"
+        case RunReclassified(run_id=run_id, from_type=before, to_type=now):
+            return f"Run {words.short(run_id)} is {TYPES[now]} from now on; it was {TYPES[before]}"
         case ChargeFinalized():
             return "Charge became final"
         case ChargeAdvanceFailed() as failed:
@@ -152,12 +223,23 @@ def _of_purchase(body: PurchaseEvent, record: Recorded[ChargeEvent], known: Know
             assert_never(unreachable)
 
 
-def _of_intent(body: IntentEvent) -> str:
+def _of_periods(body: PeriodEvent, currency: Currency | None) -> str:
     match body:
         case PeriodExtended() | PeriodShrunk():
             verb = "extended" if isinstance(body, PeriodExtended) else "shortened"
             before, after = words.span(body.old.service_period), words.span(body.new.service_period)
-            return f"Service period {verb} in its {body.layer}: {before} → {after}"
+            comes_to = body.amount_after_proration
+            amount = words.clause("; it comes to ", words.amount(comes_to, currency) if comes_to is not None else "")
+            return f"Service period {verb} in its {body.layer}: {before} → {after}{amount}"
+        case PeriodShrunkToRealized(layer=layer, old_to=old_to, new_to=new_to, run_id=run_id):
+            ends = f"{words.moment(old_to)} → {words.moment(new_to)}"
+            return f"Service period ended in its {layer} where run {words.short(run_id)} ends: {ends}"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _of_intent(body: IntentEvent) -> str:
+    match body:
         case OverrideSet(override=layer):
             return (
                 f"Override {layer.name!r} set for {words.span(layer.periods.service_period)}; the base is kept under it"

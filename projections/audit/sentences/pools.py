@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
 from typing import TypeAlias, assert_never
 from uuid import UUID
 
@@ -31,7 +29,6 @@ from aggregates.credits.events import (
     SlicesSealed,
 )
 from aggregates.event import Recorded
-from aggregates.values.decimals import EXACT, ZERO
 from projections.audit import words
 from projections.audit.known import Known
 
@@ -76,7 +73,7 @@ def _granted(body: CreditGranted) -> str:
     free = " (promotional)" if body.settlement is PurchaseSettlement.PROMOTIONAL else ""
     ends = words.clause(", expiring ", words.moment(body.expires_at) if body.expires_at else "")
     only = words.clause(", only for ", words.listed(body.route.features))
-    covered = total(element.amount for element in body.backfill)
+    covered = words.total(element.amount for element in body.backfill)
     took_over = f"; {words.amount(covered, body.currency)} of it covers earlier advance" if covered else ""
     return (
         f"Granted {words.amount(body.amount, body.currency)} {by}{free}, effective"
@@ -92,7 +89,7 @@ def _collected(body: CreditCollected, pool: UUID, known: Known) -> str:
     ]
     if body.shortfall and body.mode is SettlementMode.CREDIT_THEN_INVOICE:
         parts.append(f"{currency.rounded(body.shortfall):f} left to be invoiced")
-    collected = total(one.amount for one in body.slices)
+    collected = words.total(one.amount for one in body.slices)
     return f"Collected {words.amount(collected, currency)}{_for(body.charge)}: {words.listed(parts)}"
 
 
@@ -138,14 +135,6 @@ def _of_invoice(body: InvoiceEvent) -> str:
             return f"{figure}{whose} written off as uncollectible"
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def total(amounts: Iterable[Decimal]) -> Decimal:
-    """The exact sum of amounts."""
-    result = ZERO
-    for amount in amounts:
-        result = EXACT.add(result, amount)
-    return result
 
 
 def _for(charge: UUID | None) -> str:

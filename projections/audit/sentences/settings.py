@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TypeAlias, assert_never
 
-from aggregates.catalogue import CurrencyDefined, EntryEvent, FeatureDefined, KeyPointed, MeterDefined
+from aggregates.catalogue import CostBasisDefined, CurrencyDefined, EntryEvent, FeatureDefined, KeyPointed, MeterDefined
 from aggregates.customers import CustomerCreated, CustomerEvent, CustomerProfileChanged, Profile
 from aggregates.event import Recorded
-from aggregates.namespaces import DefaultProfileChanged, NamespaceCreated, NamespaceEvent, PoliciesChanged
+from aggregates.namespaces import (
+    DefaultProfileChanged,
+    NamespaceCreated,
+    NamespaceEvent,
+    PoliciesChanged,
+    TaxSettings,
+    TaxSettingsChanged,
+)
 from aggregates.policies import Policies
 from projections.audit import words
 from projections.audit.known import Known
@@ -32,6 +39,9 @@ def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
             return f"Feature {feature.key} ({feature.name}) defined{metered}"
         case CurrencyDefined(currency=currency):
             return f"Currency {currency.code} defined with {currency.precision} decimals"
+        case CostBasisDefined(cost_basis=entry):
+            rate, since = words.amount(entry.rate, entry.fiat_currency), words.moment(entry.effective_from)
+            return f"One unit of currency {words.short(record.stream)} is worth {rate} from {since}"
         case KeyPointed(kind=kind, key=key, entry_id=entry_id):
             return f"{kind.capitalize()} key {key} now names {words.short(entry_id)}"
         case NamespaceCreated(policies=policies, profile=profile):
@@ -40,8 +50,17 @@ def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
             return f"Policies of {record.namespace} changed: {_policies(policies)}"
         case DefaultProfileChanged(profile=profile):
             return f"Default billing profile of {record.namespace} changed{_profile(': ', profile)}"
+        case TaxSettingsChanged(tax=tax):
+            codes = words.listed(tax.codes) or "none"
+            return f"Tax codes of {record.namespace} changed: {codes}{_tax_defaults(tax)}"
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _tax_defaults(tax: TaxSettings) -> str:
+    defaults = {"usage and fees": tax.invoicing, "credit": tax.credit_grant}
+    said = (f"{code.tax_code_id} for {what}" for what, code in defaults.items() if code and code.tax_code_id)
+    return words.clause("; by default ", words.listed(said))
 
 
 def _profile(lead: str, profile: Profile) -> str:

@@ -21,9 +21,16 @@ from aggregates.credits.events import (
 from aggregates.event import DomainEvent, Recorded
 from aggregates.journal.chart import route
 from aggregates.lifecycle import Status, Trigger
-from aggregates.runs.events import RealizationRunStarted, RunFinalized, RunRated, RunType
+from aggregates.runs.events import (
+    InvoiceUsageAccrued,
+    RealizationRunStarted,
+    RunFinalized,
+    RunPaymentSettled,
+    RunRated,
+    RunType,
+)
 from aggregates.values.money import fiat
-from aggregates.values.period import instant
+from aggregates.values.period import instant, period
 from aggregates.values.totals import Totals
 from ledger.store.names import stored_names
 from projections.audit import words
@@ -252,3 +259,20 @@ def test_money_is_said_at_its_precision_and_never_rounded_away() -> None:
     assert words.amount(Decimal(1200), fiat("JPY")) == "1200 JPY"
     assert words.quantity(Decimal("1.500")) == "1.5"
     assert words.quantity(Decimal(100)) == "100"
+
+
+def test_a_fee_is_told_by_its_period() -> None:
+    bare = msgspec.structs.replace(started(), feature_key=None, feature_id=None, meter_id=None, stored_at_lt=None)
+    fee = msgspec.structs.replace(rated("0", "0", "3.21"), service_period=period("2026-02-01", "2026-02-10"))
+    lines = told((RUN, bare), (RUN, fee))
+
+    assert lines[0].sentence == "Run 019a3b2c…4711 started, final, for 2026-01-01 to 2026-02-01"
+    assert lines[1].sentence == "Run 019a3b2c…4711 rated: a fee for 2026-02-01 to 2026-02-10 → 3.21 USD"
+
+
+def test_what_is_paid_of_a_run_is_told_in_the_currency_it_was_invoiced_in() -> None:
+    accrued = msgspec.structs.replace(sample(InvoiceUsageAccrued), currency=fiat("EUR"))
+    paid = msgspec.structs.replace(sample(RunPaymentSettled), fiat_amount=Decimal(7), in_full=True)
+    lines = told((RUN, accrued), (RUN, paid))
+
+    assert lines[1].sentence == "Run 019a3b2c…4711: 7.00 EUR paid, all of it"
