@@ -202,6 +202,8 @@ def _make() -> None:
         import ensurepip  # noqa: F401 - distributions leave it out, and then `venv` fails half-way
         import venv
 
+        if VENV.is_symlink():
+            VENV.unlink()  # an environment that is shared is not ours to empty
         venv.EnvBuilder(clear=True, with_pip=True, symlinks=os.name != "nt").create(VENV)
     except (ImportError, OSError, subprocess.CalledProcessError) as error:
         fail(HOW_TO_GET_VENV.format(reason=error, minor=sys.version_info[1]))
