@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,10 @@ def test_an_audit_is_not_disturbed_by_what_is_written_meanwhile(story: Story) ->
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        reports = [ledger.audit.verify() for _ in range(4)]
+        reports = [ledger.audit.verify() for _ in range(8)]
+        while ledger.store.head() == reports[0].position and not errors:
+            time.sleep(0.01)
+        reports.append(ledger.audit.verify())
     finally:
         stop.set()
         writer.join()

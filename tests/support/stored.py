@@ -1,12 +1,15 @@
 """The small world of charges, kept in a store: every command is one save with its receipt and its inline rows."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
 
 from aggregates import customers
 from aggregates.charges import decisions
+from aggregates.charges.intent import SettlementMode
+from aggregates.charges.requests import Bounds, FlatFeeTerms, NewFlatFee
 from aggregates.charges.state import Charge
 from aggregates.customers import CustomerCreated, Profile
 from aggregates.event import Origin
@@ -26,7 +29,7 @@ from ledger.store.store import ChargeIndexRow, Receipt, Reservation, Store, Writ
 from projections.catalogue import PROJECTIONS
 from projections.stores.open import open_views
 from tests.given import CUSTOMER, NAMESPACE
-from tests.support.charging import World, new_purchase, new_usage, usage_terms
+from tests.support.charging import USD, World, new_purchase, new_usage, usage_terms
 
 
 class StoredWorld(World):
@@ -142,6 +145,25 @@ def small_history(world: StoredWorld) -> dict[str, UUID]:
     (deleted,) = world.create(new_usage(usage_terms("2026-02-01", "2026-03-01")), at="2026-02-05")
     world.advance(deleted, at="2026-03-01")
     world.delete(deleted, at="2026-03-03")
+    fees = [
+        NewFlatFee(
+            customer=CUSTOMER,
+            currency=USD,
+            settlement_mode=SettlementMode.CREDIT_ONLY,
+            terms=FlatFeeTerms(
+                name="Fee",
+                service_period=Bounds(timestamp("2026-02-01"), timestamp("2026-03-01")),
+                amount=Decimal(10),
+                pro_rating="prorate_prices",
+            ),
+        )
+        for _ in range(2)
+    ]
+    fee, deleted_fee = world.create(*fees, at="2026-01-20")
+    for each in (fee, deleted_fee):
+        world.advance(each, at="2026-02-01")
+    world.shrink(fee, "2026-02-10", at="2026-02-05")
+    world.delete(deleted_fee, at="2026-02-06")
     world.void(bought, at="2026-03-15")
     assert world.charge(usage).status is Status.FINAL
     return {
@@ -151,4 +173,5 @@ def small_history(world: StoredWorld) -> dict[str, UUID]:
         "february": february,
         "dropped": dropped,
         "deleted": deleted,
+        "fee": fee,
     }
