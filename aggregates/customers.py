@@ -6,6 +6,7 @@ calendar arithmetic happens. A run reads it once, when it starts, and keeps what
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import ClassVar, assert_never
 
 import msgspec
@@ -20,11 +21,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     `collection_interval`: ISO 8601 duration between the end of a service period and the collection end, "P2D".
     `zone`: IANA zone of calendar arithmetic. `usage_credit_cut`: overrides the namespace's policy.
+    `advance_limit`: how far below zero usage may take a balance, per currency and in its unit; absent is no limit.
+    With a limit of 50 and 20 of credit, usage of 60 advances 40; of 80 it is refused as `advance_limit_exceeded`, and
+    the charge waits until there is credit.
     """
 
     collection_interval: str | None = None
     zone: str | None = None
     usage_credit_cut: UsageCreditCut | None = None
+    advance_limit: Decimal | None = None
 
 
 DEFAULT_PROFILE = Profile(collection_interval="P2D", zone="UTC")
@@ -86,5 +91,6 @@ def effective(*profiles: Profile | None) -> Profile:
             collection_interval=profile.collection_interval or merged.collection_interval,
             zone=profile.zone or merged.zone,
             usage_credit_cut=profile.usage_credit_cut or merged.usage_credit_cut,
+            advance_limit=profile.advance_limit if profile.advance_limit is not None else merged.advance_limit,
         )
     return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, assert_never
 
 import msgspec
@@ -11,6 +12,7 @@ from aggregates.customers import Profile
 from aggregates.event import DomainEvent, Recorded, Stream
 from aggregates.policies import Policies
 from aggregates.values.identifiers import namespace_stream
+from aggregates.values.period import Instant
 
 
 class TaxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -53,21 +55,60 @@ class TaxSettingsChanged(DomainEvent, frozen=True):
     tax: TaxSettings
 
 
+class PeriodClosed(DomainEvent, frozen=True):
+    """The books before `until` were closed: what is dated there from now on is booked at `until` (decision 39)."""
+
+    NAME: ClassVar[str] = "namespace.period_closed.v1"
+    until: Instant
+    reason: str = ""
+
+
+class PeriodReopened(DomainEvent, frozen=True):
+    """The books from `from_` on were opened again, for a reason that stays on record (decision 39)."""
+
+    NAME: ClassVar[str] = "namespace.period_reopened.v1"
+    from_: Instant
+    reason: str
+
+
 EVENTS: tuple[type[DomainEvent], ...] = (
     NamespaceCreated,
     PoliciesChanged,
     DefaultProfileChanged,
     TaxSettingsChanged,
+    PeriodClosed,
+    PeriodReopened,
 )
-NamespaceEvent = NamespaceCreated | PoliciesChanged | DefaultProfileChanged | TaxSettingsChanged
+NamespaceEvent = (
+    NamespaceCreated | PoliciesChanged | DefaultProfileChanged | TaxSettingsChanged | PeriodClosed | PeriodReopened
+)
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Books closed once: `from_` (absent: from the beginning) to `until`; by whom, why, and when reopened if ever."""
+
+    from_: Instant | None = None
+    until: Instant
+    closed_at: datetime
+    closed_by: str
+    reason: str = ""
+    reopened_from: Instant | None = None
+    reopened_at: datetime | None = None
+    reopened_by: str | None = None
+    reopened_reason: str | None = None
 
 
 class NamespaceState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Policies, default profile and tax codes as they stand; `tax` absent: nobody keeps a list of codes."""
+    """Policies, default profile and tax codes as they stand; `tax` absent: nobody keeps a list of codes.
+
+    Everything before `closed_until` is closed; `closings` is how that came to be.
+    """
 
     policies: Policies
     profile: Profile
     tax: TaxSettings | None = None
+    closed_until: Instant | None = None
+    closings: tuple[Closing, ...] = ()
 
 
 def evolve(state: NamespaceState | None, record: Recorded[NamespaceEvent]) -> NamespaceState:
@@ -82,8 +123,28 @@ def evolve(state: NamespaceState | None, record: Recorded[NamespaceEvent]) -> Na
             return msgspec.structs.replace(before, profile=profile)
         case TaxSettingsChanged(tax=tax):
             return msgspec.structs.replace(before, tax=tax)
+        case PeriodClosed(until=until, reason=reason):
+            closing = Closing(
+                from_=before.closed_until, until=until, closed_at=record.at, closed_by=record.actor, reason=reason
+            )
+            return msgspec.structs.replace(before, closed_until=until, closings=(*before.closings, closing))
+        case PeriodReopened(from_=from_):
+            closings = tuple(_reopened(closing, record, from_) for closing in before.closings)
+            return msgspec.structs.replace(before, closed_until=from_, closings=closings)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _reopened(closing: Closing, record: Recorded[NamespaceEvent], from_: Instant) -> Closing:
+    if closing.until <= from_ or closing.reopened_at is not None or not isinstance(record.body, PeriodReopened):
+        return closing
+    return msgspec.structs.replace(
+        closing,
+        reopened_from=from_,
+        reopened_at=record.at,
+        reopened_by=record.actor,
+        reopened_reason=record.body.reason,
+    )
 
 
 def stream(namespace: str) -> Stream:

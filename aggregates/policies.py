@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import msgspec
 
+from aggregates.values.period import Duration
+
 
 class UsageCreditCut(StrEnum):
     """Which credit is live for usage of a period that ends at T; booking stays at T in both cases.
@@ -26,17 +28,50 @@ class UsageCreditCut(StrEnum):
     """effective before T, expiring at or after T (decisions A)."""
 
 
+class RecognizeCredit(StrEnum):
+    """When usage that credit paid for becomes revenue (ledger §6.6).
+
+    January usage of 30 paid from credit: under `when_used` the save that books it moves 30 from accrued to earnings,
+    dated in January; under `never` the 30 stay in accrued until somebody recognises them by hand.
+    """
+
+    NEVER = "never"
+    """Only when it is asked for."""
+    WHEN_USED = "when_used"
+    """After every grant and every advance, in the same save, for the date of the usage (lifecycles §15.3)."""
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One named bundle of choices."""
+    """One named bundle of choices.
+
+    `restored_credit_grace`: how long credit lives that a correction of ours gives back after its expiry: until
+    max(its expiry, return + grace), counted in the customer's zone. 10 that expired on 10
+    January are given back on 20 January: under `P0D` they expire as they return, under `P30D` they can be used until
+    19 February (decisions A; ledger §6.7).
+
+    `correction_horizon`: slices booked longer ago than this leave the state of the pool; correcting them still works
+    and reads the pool's history (decision 40). Credit that expired before it can no longer pay for late usage.
+    """
 
     usage_credit_cut: UsageCreditCut
+    recognize_credit: RecognizeCredit = RecognizeCredit.NEVER
+    restored_credit_grace: Duration = Duration()
+    correction_horizon: Duration = Duration(days=400)
 
     @staticmethod
     def reference() -> Policies:
         """The reference's behaviour, number for number."""
-        return Policies(usage_credit_cut=UsageCreditCut.PERIOD_END)
+        return Policies(
+            usage_credit_cut=UsageCreditCut.PERIOD_END,
+            recognize_credit=RecognizeCredit.NEVER,
+            restored_credit_grace=Duration(),
+        )
 
     @staticmethod
     def standard() -> Policies:
         """What a customer, a controller and an auditor would accept: the default of every new ledger."""
-        return Policies(usage_credit_cut=UsageCreditCut.LAST_SECOND)
+        return Policies(
+            usage_credit_cut=UsageCreditCut.LAST_SECOND,
+            recognize_credit=RecognizeCredit.WHEN_USED,
+            restored_credit_grace=Duration(days=30),
+        )

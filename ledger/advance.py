@@ -16,6 +16,7 @@ from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType
 from aggregates.charges.state import Charge
 from aggregates.values.errors import ChargeNotFound, LedgerError
+from ledger import pools
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.store.store import ChargeIndexRow, Reservation
@@ -85,7 +86,8 @@ def _order(row: ChargeIndexRow) -> tuple[bool, int]:
 
 
 def index(work: Work) -> None:
-    """Note the rows of the inline tables for every charge that gained events (decision 8)."""
+    """What ends every decision about charges: revenue and sealing, and the rows of the inline tables (decision 8)."""
+    pools.follow_up(work)
     for record in work.draft.records:
         charge = work.draft.state(record.stream)
         if isinstance(charge, Charge):

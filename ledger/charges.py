@@ -510,7 +510,8 @@ class Charges:
             raise ChargeNotFound(charge_id)
         work.load(*deciding.streams_needed(charge))
         keys = keys_of(charge.customer, charge.identity)
-        return self._facts.of_customer(work, customer, features=deciding.features_needed(charge), keys=keys)
+        facts = self._facts.of_customer(work, customer, features=deciding.features_needed(charge), keys=keys)
+        return msgspec.structs.replace(facts, histories=self._facts.histories(work, charge))
 
     def _walk_on(self, work: Work, charge_id: UUID) -> None:
         """Let a charge that was decided about go as far as the clock allows."""

@@ -7,7 +7,7 @@ int or a `Decimal`, never as a float; times carry a zone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -49,6 +49,13 @@ class ProfileInput(Input):
     collection_interval: DurationText | None = None
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
     usage_credit_cut: UsageCreditCut | None = None
+    advance_limit: ExactNumber | None = None
+
+    @model_validator(mode="after")
+    def _limit_not_negative(self) -> Self:
+        if self.advance_limit is not None and self.advance_limit < 0:
+            raise PydanticCustomError("advance_limit_negative", "an advance limit is zero or more")
+        return self
 
 
 class TaxSettingsInput(Input):

@@ -12,7 +12,10 @@ from uuid import UUID
 from aggregates.charges.intent import ChargeType, FiatRate, ManualBasis
 from aggregates.charges.requests import NewPurchase, PaymentStep, RequestedSettlement
 from aggregates.charges.state import Charge
+from aggregates.credits.pool import CreditPool
+from aggregates.event import Stream
 from aggregates.values.errors import Findings
+from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency, fiat
 from ledger import validation
 from ledger.charges import Charges
@@ -79,6 +82,17 @@ class Credits:
     def list(self, customer: str) -> list[Charge]:
         """The purchases of a customer, in order of creation."""
         return [c for c in self._charges.list(customer) if c.charge_type is ChargeType.CREDIT_PURCHASE]
+
+    def pool(self, customer: str, currency: str = "USD") -> CreditPool:
+        """The credit of a customer as decisions see it, right after any command: lots, and what is going on in them.
+
+        Raises `CustomerNotFound`, `CurrencyNotFound`.
+        """
+        self._context.look.customer(customer)
+        found = self._context.look.currency(currency)
+        stream = Stream("credit_pool", pool_id(self._context.namespace, customer, found.key), customer)
+        state: CreditPool | None = self._context.repository.load(stream).state
+        return state if state is not None else CreditPool.empty(found)
 
     def _purchase(
         self, customer: str, amount: object, currency: str, command_id: CommandId, terms: dict[str, Any]

@@ -36,7 +36,8 @@ class Customers:
             name: For people; the key when left out.
             command_id: Makes a retry safe; see `Context`.
             **profile: `collection_interval` (ISO duration to wait for late usage, "P2D"), `zone` (IANA),
-                `usage_credit_cut`. What is left out comes from the namespace's default profile.
+                `usage_credit_cut`, `advance_limit` (how far usage may run ahead of credit). What is left out comes
+                from the namespace's default profile.
 
         Creating the same customer again changes nothing and answers it.
 
@@ -99,5 +100,8 @@ class Customers:
 
 def _profile(command: CreateCustomer | ChangeProfile) -> Profile:
     return Profile(
-        collection_interval=command.collection_interval, zone=command.zone, usage_credit_cut=command.usage_credit_cut
+        collection_interval=command.collection_interval,
+        zone=command.zone,
+        usage_credit_cut=command.usage_credit_cut,
+        advance_limit=command.advance_limit,
     )

@@ -29,7 +29,7 @@ AGGREGATES: dict[str, Aggregate] = {
     "charge": Aggregate(charges.evolve, charges.fold),
     "realization_run": Aggregate(runs.evolve, runs.fold),
     # Only the pool grows for as long as its customer stays, so only the pool is kept as snapshots.
-    "credit_pool": Aggregate(credits_.evolve, credits_.fold, "credit_pool.state.v1", CreditPool),
+    "credit_pool": Aggregate(credits_.evolve, credits_.fold, "credit_pool.state.v2", CreditPool),
     "customer": Aggregate(customers.evolve, _folded(customers.evolve)),
     "catalog_entry": Aggregate(catalogue.evolve_entry, _folded(catalogue.evolve_entry)),
     "catalog_key": Aggregate(catalogue.evolve_key, _folded(catalogue.evolve_key)),

@@ -16,10 +16,12 @@ from aggregates.catalogue import CostBasis
 from aggregates.charges import decisions as deciding
 from aggregates.charges.facts import CostBasisEntry, CostBasisNeeded, Facts, Feature, HeldKey, QuantityNeeded
 from aggregates.charges.state import Charge
+from aggregates.credits.pool import CreditPool
 from aggregates.runs.decisions import Metered
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import FeatureNotFound
 from aggregates.values.period import Duration
+from ledger import pools
 from ledger.context import Context
 from ledger.lookups import Lookups
 from ledger.ports import Meter, MeterQuery
@@ -66,6 +68,8 @@ class FactFinder:
             invoicing_tax=tax.invoicing if tax is not None else None,
             credit_grant_tax=tax.credit_grant if tax is not None else None,
             held_keys=self._holders(keys),
+            closed_until=settings.closed_until,
+            advance_limit=profile.advance_limit,
             cost_basis_entries=_entries(look, cost_bases),
         )
 
@@ -73,11 +77,16 @@ class FactFinder:
         """The same with what one charge needs to advance: its feature, its rate, the quantity its run is rated with."""
         look = self._context.within(work)
         features = {**facts.features, **_features(look, deciding.features_needed(charge))}
-        known = msgspec.structs.replace(facts, features=features, cost_bases=_rate(look, charge))
+        histories = self.histories(work, charge)
+        known = msgspec.structs.replace(facts, features=features, cost_bases=_rate(look, charge), histories=histories)
         run: RealizationRun | None = work.draft.state(charge.current_run_id) if charge.current_run_id else None
         needed = deciding.quantities_needed(charge, run, known)
         quantities = {question: self._ask(look, charge.customer, question) for question in needed}
         return msgspec.structs.replace(known, quantities=quantities)
+
+    def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
+        """Pools with what was sealed, where a correction of the charge's runs would need it."""
+        return pools.histories(work, self._context.repository.store, charge)
 
     def _ask(self, look: Lookups, customer: str, question: QuantityNeeded) -> Metered:
         meter = look.meter_by_id(question.meter_id)

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges.intent import TaxConfig
+from aggregates.credits.pool import CreditPool
 from aggregates.policies import Policies
 from aggregates.runs.decisions import Metered
 from aggregates.values.errors import FeatureNotFound, MeterNotFound
@@ -84,6 +85,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     `collection_interval` and `zone` are of the customer's effective profile. `features` are by key and by the text
     of their id. `quantities`, `cost_bases` and `cost_basis_entries` answer what was asked. `tax_codes` are the ids
     that exist; None where nobody keeps a list. `held_keys` says which charge holds a key this command asks for.
+    Everything before `closed_until` is closed; `advance_limit` bounds usage beyond credit. `histories` are pools, by
+    stream, with everything that was sealed: there for corrections that name what has left the state.
     """
 
     now: datetime
@@ -99,6 +102,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     invoicing_tax: TaxConfig | None = None
     credit_grant_tax: TaxConfig | None = None
     held_keys: Mapping[HeldKey, UUID] = {}
+    closed_until: Instant | None = None
+    advance_limit: Decimal | None = None
+    histories: Mapping[UUID, CreditPool] = {}
 
     @property
     def instant(self) -> Instant:

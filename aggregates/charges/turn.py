@@ -131,6 +131,19 @@ class Turn:
             mint=self.facts.mint,
             tax_code=tax.tax_code_id if tax else None,
             tax_behavior=tax.behavior if tax else None,
+            movement=self.movement,
+        )
+
+    @property
+    def movement(self) -> runs.Movement:
+        """What holds for every movement of this customer's credit."""
+        facts = self.facts
+        return runs.Movement(
+            closed_until=facts.closed_until,
+            restored_credit_grace=facts.policies.restored_credit_grace,
+            zone=facts.zone,
+            advance_limit=facts.advance_limit,
+            history=facts.histories.get(self.charge.pool.id),
         )
 
     def close_current_run(self, reason: RunClosedReason) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from aggregates.credits.breakage import post_release
 from aggregates.credits.events import BackfillElement, CollectedSlice, CreditCollected, SettlementMode
 from aggregates.credits.pool import NO_CHARGE, CreditPool, Lot, Slice
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, opened, when
 from aggregates.credits.requests import OpenAdvance
 from aggregates.credits.validation import validate_amount
 from aggregates.journal import templates
@@ -49,6 +49,7 @@ def post_advance(
 @exact
 def open_advance(pool: CreditPool, request: OpenAdvance) -> CreditCollected:
     """Take over advance from before this ledger. Raises `ValidationFailed` unless the amount is positive."""
+    request = opened(request)
     findings = Findings()
     amount = validate_amount(findings, pool.currency, request.amount)
     findings.raise_if_any()
@@ -64,7 +65,7 @@ def open_advance(pool: CreditPool, request: OpenAdvance) -> CreditCollected:
         features=features,
         spend=request.charge,
         tax=tax,
-        at=when(request.booked_at, request.accounting_date),
+        at=when(request.booked_at, request),
     )
     return CreditCollected(
         currency=pool.currency,
@@ -111,6 +112,10 @@ def plan_backfill(pool: CreditPool, lot: Lot, amount: Decimal) -> list[Part]:
         parts += [Part(item, share) for item, share in zip(group, shares, strict=True) if share > 0]
         left -= sum(shares, ZERO)
     return parts
+
+
+def _other(booked: When) -> Instant | None:
+    return booked.accounting_date if booked.accounting_date != booked.booked_at else None
 
 
 def _candidates(pool: CreditPool, lot: Lot) -> list[Slice]:
@@ -160,6 +165,7 @@ def post_backfill(
                 charge=item.charge,
                 amount=amount,
                 booked_at=booked.booked_at,
+                accounting_date=_other(booked),
                 entry=entry,
                 released_at=post_release(postings, lot, amount, booked, item.charge),
                 through_balance=through_balance,

@@ -16,7 +16,8 @@ from aggregates.credits import advance
 from aggregates.credits.breakage import post_release
 from aggregates.credits.events import CollectedSlice, CreditCollected, SettlementMode
 from aggregates.credits.pool import CreditPool, Lot
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, opened, when
+from aggregates.credits.refusals import AdvanceLimitExceeded
 from aggregates.credits.requests import Collect
 from aggregates.journal import templates
 from aggregates.journal.chart import Tax
@@ -77,9 +78,12 @@ def select(
 def collect(pool: CreditPool, request: Collect) -> CreditCollected | None:
     """Take credit for a charge; in credit_only mode what is missing becomes advance (ledger §6.2).
 
-    None when the rounded amount is zero, or when credit_then_invoice finds no credit. Example: promotional 30,
-    purchased 50 at 0.5, credit_only 100: slices 30, 50 and 20 of advance; fbo 0, accrued 100, receivable[unknown] -20.
+    None when the rounded amount is zero, or when credit_then_invoice finds no credit. Raises `AdvanceLimitExceeded`
+    rather than let usage run ahead of credit further than the customer may; nothing is taken then. Example:
+    promotional 30, purchased 50 at 0.5, credit_only 100: slices 30, 50 and 20 of advance; fbo 0, accrued 100,
+    receivable[unknown] -20.
     """
+    request = opened(request)
     requested = pool.currency.rounded(request.amount)
     if requested <= 0:
         return None
@@ -89,9 +93,13 @@ def collect(pool: CreditPool, request: Collect) -> CreditCollected | None:
     needs_advance = bool(shortfall) and request.mode is SettlementMode.CREDIT_ONLY
     if not chosen and not needs_advance:
         return None
+    if needs_advance and request.advance_limit is not None:
+        room = request.advance_limit + _balance(pool, request) - (requested - shortfall)
+        if shortfall > room:
+            raise AdvanceLimitExceeded(shortfall, max(room, ZERO), request.advance_limit, request.charge)
 
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     tax = Tax(request.tax_code or None, request.tax_behavior if request.tax_code else None)
     slices = _post_slices(pool, postings, chosen, spend=request.charge, tax=tax, at=at)
     features = (request.feature,) if request.feature else ()
@@ -121,6 +129,12 @@ def collect(pool: CreditPool, request: Collect) -> CreditCollected | None:
         slices=tuple(slices),
         transactions=postings.all(),
     )
+
+
+def _balance(pool: CreditPool, request: Collect) -> Decimal:
+    """What the customer has at the time of the decision: live credit, less usage that no credit covers."""
+    now = request.now or request.booked_at
+    return sum((lot.balance for lot in pool.lots.values() if lot.is_live(now)), ZERO) - pool.uncovered_advance
 
 
 def _post_slices(

@@ -20,7 +20,7 @@ from aggregates.credits.breakage import expiry_entry_at, post_reopen
 from aggregates.credits.events import CreditReturned, RestoredLot, ReturnedPart, SegmentState
 from aggregates.credits.identity import allocation_id
 from aggregates.credits.pool import Cover, CreditPool, Lot, Recognition, Slice
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, not_before, opened, when
 from aggregates.credits.requests import Correct
 from aggregates.credits.slices import total_of
 from aggregates.journal import templates
@@ -43,6 +43,7 @@ def correct(pool: CreditPool, request: Correct, history: CreditPool | None = Non
     None when the rounded amount is zero. Raises `InsufficientFunds` when less is left than asked for. Example: slices
     A 4 (expiring on the 10th) and B 6 (on the 15th); correct 5: B +5; correct 5 again: B +1, A +4.
     """
+    request = opened(request)
     known = history if history is not None else pool
     slices = [item for item in known.slices_of(request.charge) if item.remaining and _is_meant(pool, request, item)]
     left = sum((item.remaining for item in slices), ZERO)
@@ -151,23 +152,19 @@ class _Undoing:
         self.known = known
         self.unsealed = {item.sequence for item in pool.slices_of(request.charge)}
         self.request = request
-        self.at = when(request.booked_at, request.accounting_date)
+        self.at = when(request.booked_at, request)
         self.postings = Postings()
         self.parts: list[ReturnedPart] = []
         self.restored: dict[tuple[int, Instant], RestoredLot] = {}
         # Real credit of one allocation goes back in one transaction: (allocation, time) to slices and amounts.
-        self.real: dict[tuple[int, Instant], dict[int, tuple[Slice, Lot, Decimal]]] = {}
+        self.real: dict[tuple[int, When], dict[int, tuple[Slice, Lot, Decimal]]] = {}
 
     def undo(self, part: Part) -> None:
         item, cover = part.item, part.cover
-        at = self.at.at(
-            max(
-                self.at.booked_at,
-                item.accrued_from,
-                cover.accrued_from if cover else item.accrued_from,
-                part.recognition.at if part.recognition else item.accrued_from,
-            )
-        )
+        undone = [When(item.accrued_from, item.accounted_at)]
+        undone += [When(cover.accrued_from, cover.accounted_at)] if cover else []
+        undone += [part.recognition.when] if part.recognition else []
+        at = not_before(self.at, *undone)
         lot = self._lot_of(part)
         if part.recognition is not None and lot is not None:
             self.postings.add(
@@ -187,7 +184,7 @@ class _Undoing:
             self._undo_advance(part, lot, returned_to, at)
         else:
             assert returned_to is not None, "real credit comes from a lot"
-            slices = self.real.setdefault((item.allocation, at.booked_at), {})
+            slices = self.real.setdefault((item.allocation, at), {})
             before = slices[item.sequence][2] if item.sequence in slices else ZERO
             slices[item.sequence] = (item, returned_to, before + part.amount)
         self._note(part, returned_to, at.booked_at)
@@ -225,8 +222,7 @@ class _Undoing:
 
     def post_real_credit(self) -> None:
         """One transaction per allocation and time, and a reopen for each slice of a lot that expires."""
-        for (_, booked_at), slices in self.real.items():
-            at = self.at.at(booked_at)
+        for (_, at), slices in self.real.items():
             legs = [
                 CollectLeg(lot.route, lot.source, amount, None, item.entry) for item, lot, amount in slices.values()
             ]

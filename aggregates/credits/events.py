@@ -82,16 +82,17 @@ class PaymentAdjustment(StrEnum):
 class BackfillElement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A part of an advance slice that a grant takes over (ledger §6.4).
 
-    `booked_at`: when attribution and translation are booked. `entry`: ordinal of the attribution's first entry; the
-    translation's first entry is two further. `released_at`: when the lot's expiry plan is released by `amount`, for
-    grants that expire. `through_balance`: the part was ordinary credit until `booked_at` and was taken out again
-    by `customer.receivable.cover` (decision 36).
+    `booked_at`: when attribution and translation are booked; `accounting_date`, where that is another. `entry`: ordinal
+    of the attribution's first entry; the translation's first entry is two further. `released_at`: when the lot's
+    expiry plan is released by `amount`, for grants that expire. `through_balance`: the part was ordinary credit until
+    `booked_at` and was taken out again by `customer.receivable.cover` (decision 36).
     """
 
     slice: int
     charge: UUID | None = None
     amount: Decimal
     booked_at: Instant
+    accounting_date: Instant | None = None
     entry: int
     released_at: Instant | None = None
     through_balance: bool = False
@@ -152,7 +153,8 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """A part of a slice, or of an invoice accrual, that became earnings.
 
     `slice` with `backfill` (the covering lot) for credit, `accrual` for invoiced value. `entry`: ordinal of the
-    accrued entry, which parts of one route, source and spend share. `booked_at`: when it moved.
+    accrued entry, which parts of one date, route, source and spend share. `booked_at`: when it moved;
+    `accounting_date`, where that is another: the date of the value that it is the revenue of (decision 35).
     """
 
     slice: int | None = None
@@ -161,6 +163,7 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     charge: UUID | None = None
     amount: Decimal
     booked_at: Instant
+    accounting_date: Instant | None = None
     entry: int
 
 
@@ -420,12 +423,21 @@ class GrantCancelled(DomainEvent, frozen=True, kw_only=True):
 
 
 class SlicesSealed(DomainEvent, frozen=True, kw_only=True):
-    """Slices no correction may touch any more left the state (ledger §11, decision 40)."""
+    """What nobody needs in hand any more left the state (ledger §11, decision 40).
+
+    `slices`: corrections of them read the stream. `final`: charges that will not move again, of which slices still
+    wait for recognition or cover and follow them without another word. `lots`: expired ones that nothing can return
+    to; `purchases`: given away, without a lot left; `accruals`: paid and recognised.
+    """
 
     NAME: ClassVar[str] = "credit_pool.slices_sealed.v1"
     currency: Currency
     rules_version: int = RULES_VERSION
-    slices: tuple[int, ...]
+    slices: tuple[int, ...] = ()
+    final: tuple[UUID, ...] = ()
+    lots: tuple[int, ...] = ()
+    purchases: tuple[UUID, ...] = ()
+    accruals: tuple[int, ...] = ()
     transactions: tuple[Transaction, ...] = ()
 
 

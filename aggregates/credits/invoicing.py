@@ -20,7 +20,7 @@ from aggregates.credits.events import (
     SettlementMode,
 )
 from aggregates.credits.pool import Accrual, CreditPool
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, not_before, opened, when
 from aggregates.credits.refusals import AuthorizationExceedsAccrued, CreditExceedsAccrued, UnsupportedSettlementMode
 from aggregates.credits.requests import AccrueUsage, InvoicePayment
 from aggregates.journal import templates
@@ -35,6 +35,7 @@ def accrue_usage(pool: CreditPool, request: AccrueUsage) -> InvoiceUsageAccrued 
 
     Raises `UnsupportedSettlementMode` for a credit-only charge.
     """
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -50,7 +51,7 @@ def accrue_usage(pool: CreditPool, request: AccrueUsage) -> InvoiceUsageAccrued 
         tax_behavior=request.tax_behavior if request.tax_code else None,
     )
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     postings.add(templates.accrue_invoiced(accrued_route, amount, at, spend=request.charge))
     return InvoiceUsageAccrued(
         currency=pool.currency,
@@ -71,6 +72,7 @@ def authorize_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayme
 
     Raises `AuthorizationExceedsAccrued`: accrued 30, authorizing 75 is refused unless an over-payment is declared.
     """
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -80,7 +82,7 @@ def authorize_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayme
         raise AuthorizationExceedsAccrued(amount, amount - excess, request.charge)
 
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     for accrual, share in parts:
         postings.add(templates.authorize(accrual.route, share, at, spend=request.charge))
     if excess:
@@ -104,6 +106,7 @@ def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentS
     What was not authorized before is authorized in the same group, so that a shortfall stays visible as authorized
     and what exceeds the invoice stands as open receivable above zero: unapplied credit of the customer (decision 27).
     """
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -112,7 +115,7 @@ def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentS
     unpromised, excess = _apply(accruals, rest, lambda accrual: accrual.open)
 
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     parts: list[AppliedPart] = []
     for accrual, share in promised:
         postings.add(templates.settle(accrual.route, share, at, spend=request.charge))
@@ -142,6 +145,7 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
     On a paid invoice the open receivable rises above zero: unapplied credit (decision 23). Raises
     `CreditExceedsAccrued`.
     """
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -150,10 +154,11 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
         raise CreditExceedsAccrued(amount, amount - excess, request.charge)
 
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     applied: list[AppliedPart] = []
     for accrual, share in parts:
-        booked = at.at(max(at.booked_at, accrual.accrued_from, *(r.at for r in accrual.recognitions)))
+        accrued = When(accrual.accrued_from, accrual.accounted_at)
+        booked = not_before(at, accrued, *(recognition.when for recognition in accrual.recognitions))
         undone = _unrecognize(postings, accrual, share, booked)
         postings.add(templates.credit_note(accrual.route, share, booked, spend=request.charge))
         applied.append(AppliedPart(accrual=accrual.sequence, amount=share, unrecognized=undone))
@@ -187,6 +192,7 @@ def reinstate(pool: CreditPool, request: InvoicePayment) -> ReceivableWrittenOff
 def _write_off(
     pool: CreditPool, request: InvoicePayment, available: Callable[[Accrual], Decimal], *, undone: bool
 ) -> ReceivableWrittenOff | None:
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -196,7 +202,7 @@ def _write_off(
 
     sign = -ONE if undone else ONE
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     for accrual, share in parts:
         postings.add(templates.write_off(accrual.route, share, at, spend=request.charge, undone=undone))
     return ReceivableWrittenOff(

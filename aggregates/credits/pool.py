@@ -18,6 +18,7 @@ import msgspec
 from aggregates.credits.events import PurchaseSettlement
 from aggregates.journal.chart import Route, Tax
 from aggregates.journal.postings import EntryRef
+from aggregates.journal.templates import When
 from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant
@@ -85,23 +86,31 @@ def _at(move: Move) -> Instant:
 
 
 class Recognition(msgspec.Struct, frozen=True, array_like=True):
-    """A part that became earnings: how much of it still is, when, and by which accrued entry."""
+    """A part that became earnings: how much of it still is, when, by which accrued entry, and for which date."""
 
     amount: Decimal
     at: Instant
     entry: EntryRef
+    accounted_at: Instant
+
+    @property
+    def when(self) -> When:
+        """When it was booked and the date it counts in."""
+        return When(self.at, self.accounted_at)
 
 
 class Cover(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The part of an advance slice that a grant backfilled: its lot, what remains of it, and its attribution.
 
     `accrued_from`: since when all of it that is not earnings lies in accrued; reversing recognition moves it on.
+    `accounted_at`: the date that value counts in.
     """
 
     lot: int
     amount: Decimal
     booked_at: Instant
     accrued_from: Instant
+    accounted_at: Instant
     entry: EntryRef
     recognitions: tuple[Recognition, ...] = ()
 
@@ -111,6 +120,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `allocation`: sequence of the first slice of its allocation. `entry`: its fbo entry, or the issue of the advance.
     `accrued_from`: since when all of it that is not earnings lies in accrued; reversing recognition moves it on.
+    `accounted_at`: the date that value counts in.
     """
 
     sequence: int
@@ -121,6 +131,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     remaining: Decimal
     booked_at: Instant
     accrued_from: Instant
+    accounted_at: Instant
     features: tuple[str, ...] = ()
     tax: Tax = Tax()
     entry: EntryRef
@@ -147,7 +158,8 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Totals of a purchase: credit granted and voided, fiat authorized, settled and refunded.
 
     `fiat_agreed`: the price of `credit_authorized`; `fiat_authorized`: what stands of it after reductions.
-    `lots`: those it issued and those corrections opened for it. `voided_by`: version of the event that voided first.
+    `lots`: those it issued and those corrections opened for it. `expired`: credit of lots that have left the state.
+    `voided_by`: version of the event that voided first.
     """
 
     settlement: PurchaseSettlement | None = None
@@ -155,6 +167,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lots: tuple[int, ...] = ()
     granted: Decimal = ZERO
     voided: Decimal = ZERO
+    expired: Decimal = ZERO
     voided_by: int | None = None
     cancelled: bool = False
     credit_authorized: Decimal = ZERO
@@ -175,6 +188,7 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     route: Route
     booked_at: Instant
     accrued_from: Instant
+    accounted_at: Instant
     amount: Decimal
     authorized: Decimal = ZERO
     settled: Decimal = ZERO
@@ -201,7 +215,8 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A customer's credit in one currency. Never changed once it is handed out.
 
-    `charges`: unsealed slices by charge; `unrecognized` and `uncovered`: the charges that have any such slice.
+    `charges`: unsealed slices by charge; `unrecognized` and `uncovered`: the charges that have any such slice;
+    `final`: those that will not move again and whose slices still wait.
     """
 
     currency: Currency
@@ -210,6 +225,7 @@ class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
     charges: dict[UUID, Realized] = {}
     unrecognized: set[UUID] = set()
     uncovered: set[UUID] = set()
+    final: set[UUID] = set()
     purchases: dict[UUID, Purchase] = {}
     accruals: dict[int, Accrual] = {}
     next_lot: int = 1
@@ -229,6 +245,18 @@ class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
     def remaining(self, charge: UUID, run: UUID | None = None) -> Decimal:
         """What was collected for the charge (or one run of it) and not given back, as far as it is unsealed."""
         return sum((s.remaining for s in self.slices_of(charge) if run in (None, s.run)), ZERO)
+
+    @property
+    def uncovered_advance(self) -> Decimal:
+        """Usage beyond credit that no purchase has taken over yet."""
+        return sum(
+            (
+                self.charges[charge].slices[sequence].uncovered
+                for charge in self.uncovered
+                for sequence in self.charges[charge].uncovered
+            ),
+            ZERO,
+        )
 
     def purchase_of(self, lot: Lot) -> Purchase | None:
         """The totals of the purchase a lot belongs to; None for an opening balance."""

@@ -18,7 +18,7 @@ from aggregates.credits.events import (
     PurchaseSettlement,
 )
 from aggregates.credits.pool import CreditPool, Lot, Purchase
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, opened, when
 from aggregates.credits.refusals import (
     CannotSettleNotAuthorizedPayment,
     CreditAlreadyGranted,
@@ -44,6 +44,7 @@ def grant(pool: CreditPool, request: Grant) -> CreditGranted:
     after both the effective time and now), `CreditAlreadyGranted`. Example: advance 8, purchase 12 that expires at
     X: 8 attributed and translated, fbo 4 now, and at X fbo 0 and breakage 4.
     """
+    request = opened(request, "effective_at")
     findings = Findings()
     amount = validate_amount(findings, pool.currency, request.amount)
     cost_basis = _cost_basis(pool.currency, request)
@@ -59,7 +60,7 @@ def grant(pool: CreditPool, request: Grant) -> CreditGranted:
         raise CreditAlreadyGranted(request.purchase)
 
     lot = _lot(pool, request.purchase, request, cost_basis)
-    at = when(request.effective_at, request.accounting_date)
+    at = when(request.effective_at, request)
     attribution = min(instant(request.now), request.effective_at)
     parts = advance.plan_backfill(pool, lot, amount)
     postings = Postings()
@@ -87,6 +88,7 @@ def open_balance(pool: CreditPool, request: OpenBalance) -> CreditGranted:
 
     Raises `ValidationFailed` (amount, cost basis, priority, expiry).
     """
+    request = opened(request, "effective_at")
     findings = Findings()
     amount = validate_amount(findings, pool.currency, request.amount)
     _validate_terms(findings, pool.currency, request.cost_basis, request.settlement_currency, request.priority)
@@ -95,7 +97,7 @@ def open_balance(pool: CreditPool, request: OpenBalance) -> CreditGranted:
 
     lot = _lot(pool, request.source, request, request.cost_basis)
     postings = Postings()
-    at = when(request.effective_at, request.accounting_date)
+    at = when(request.effective_at, request)
     _post_issue(postings, lot, amount, amount, at, settled=request.settled)
     return CreditGranted(
         currency=pool.currency,
@@ -118,11 +120,12 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
     custom currency exchanges into a fiat receivable and authorizes that. Raises `ValidationFailed`,
     `PaymentAlreadyAuthorized`.
     """
+    request = opened(request)
     credit, fiat, fiat_currency = _payment(pool, request)
     if pool.purchases.get(request.purchase, Purchase()).fiat_authorized:
         raise PaymentAlreadyAuthorized(request.purchase)
 
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     credit_route, fiat_route = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
     if fiat_currency.key != pool.currency.key:
@@ -147,6 +150,7 @@ def settle_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
 
     Raises `ValidationFailed`, `CannotSettleNotAuthorizedPayment`, `PaymentAlreadySettled` once all of it is.
     """
+    request = opened(request)
     credit, fiat, fiat_currency = _payment(pool, request)
     known = pool.purchases.get(request.purchase, Purchase())
     if not known.fiat_authorized:
@@ -156,7 +160,7 @@ def settle_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
 
     _, fiat_route = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     postings.add(templates.settle(fiat_route, fiat, at, source=request.purchase))
     return PurchasePaymentSettled(
         currency=pool.currency,

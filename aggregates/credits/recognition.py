@@ -14,14 +14,14 @@ from uuid import UUID
 
 from aggregates.credits.events import EarningsRecognized, RecognitionKind, RecognitionReversed, RecognizedPart
 from aggregates.credits.pool import Accrual, Cover, CreditPool, Recognition, Slice
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, not_before, opened, when
 from aggregates.credits.requests import Recognize, ReverseRecognition
 from aggregates.credits.slices import total_of
 from aggregates.journal import templates
 from aggregates.journal.chart import Account, Route
 from aggregates.journal.postings import EntryRef
 from aggregates.journal.refusals import CorrectionExceedsAvailable
-from aggregates.journal.templates import Leg
+from aggregates.journal.templates import Leg, When
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.period import Instant
 
@@ -36,6 +36,12 @@ class Eligible(NamedTuple):
     source: UUID | None
     spend: UUID | None
     amount: Decimal
+    accounted_at: Instant
+
+    @property
+    def key(self) -> tuple[Route, UUID | None, UUID | None]:
+        """What values share an entry by."""
+        return (self.route, self.source, self.spend)
 
 
 @exact
@@ -43,39 +49,60 @@ def recognize(pool: CreditPool, request: Recognize) -> EarningsRecognized | None
     """Recognise everything eligible of a kind, or the oldest `amount` of it; None when nothing is (ledger §6.6).
 
     Value booked after the recognition waits for the next one. Per (route, source, spend): accrued -x, earnings +x.
+    Revenue counts in the period of the value it comes from (decision 35): usage of January that is recognised on 3
+    February is revenue of January, unless January is closed.
     """
+    request = opened(request)
     limit = None if request.amount is None else pool.currency.rounded(request.amount)
     chosen = list(_limited(eligible(pool, request.kind, request.booked_at, request.charge), limit))
     if not chosen:
         return None
 
-    # Parts of one route, source and spend share their entries.
-    legs: dict[tuple[Route, UUID | None, UUID | None], Leg] = {}
-    for value in chosen:
-        key = (value.route, value.source, value.spend)
-        before = legs[key].amount if key in legs else ZERO
-        legs[key] = Leg(Account.ACCRUED, value.route, before + value.amount, value.source, value.spend)
-    ordinals = {key: 2 * index for index, key in enumerate(legs)}
     postings = Postings()
-    first = postings.add(templates.recognize(legs.values(), when(request.booked_at, request.accounting_date)))
+    parts: list[RecognizedPart] = []
+    for at, values in _by_date(chosen, request):
+        # Parts of one route, source and spend share their entries.
+        legs: dict[tuple[Route, UUID | None, UUID | None], Leg] = {}
+        for value in values:
+            before = legs[value.key].amount if value.key in legs else ZERO
+            legs[value.key] = Leg(Account.ACCRUED, value.route, before + value.amount, value.source, value.spend)
+        ordinals = {key: 2 * index for index, key in enumerate(legs)}
+        first = postings.add(templates.recognize(legs.values(), at))
+        parts += [_recognized_part(value, at, first + ordinals[value.key]) for value in values]
     return EarningsRecognized(
         currency=pool.currency,
         kind=request.kind,
         amount=sum((value.amount for value in chosen), ZERO),
         booked_at=request.booked_at,
-        parts=tuple(
-            RecognizedPart(
-                slice=value.item.sequence if value.item else None,
-                backfill=value.cover.lot if value.cover else None,
-                accrual=value.accrual.sequence if value.accrual else None,
-                charge=value.spend,
-                amount=value.amount,
-                booked_at=request.booked_at,
-                entry=first + ordinals[value.route, value.source, value.spend],
-            )
-            for value in chosen
-        ),
+        parts=tuple(parts),
         transactions=postings.all(),
+    )
+
+
+def _by_date(chosen: list[Eligible], request: Recognize) -> Iterator[tuple[When, list[Eligible]]]:
+    """The values of each accounting date, oldest first: that of the request, or else their own."""
+    by_date: dict[When, list[Eligible]] = {}
+    for value in chosen:
+        accounted = request.accounting_date or value.accounted_at
+        diverted = request.closed_until is not None and accounted < request.closed_until
+        at = When(request.booked_at, accounted, request.original_date)
+        if diverted:
+            assert request.closed_until is not None, "what is diverted is diverted out of a closed period"
+            at = When(request.booked_at, request.closed_until, accounted)
+        by_date.setdefault(at, []).append(value)
+    yield from sorted(by_date.items(), key=lambda item: item[0].accounting_date)
+
+
+def _recognized_part(value: Eligible, at: When, entry: int) -> RecognizedPart:
+    return RecognizedPart(
+        slice=value.item.sequence if value.item else None,
+        backfill=value.cover.lot if value.cover else None,
+        accrual=value.accrual.sequence if value.accrual else None,
+        charge=value.spend,
+        amount=value.amount,
+        booked_at=at.booked_at,
+        accounting_date=at.accounting_date if at.accounting_date != at.booked_at else None,
+        entry=entry,
     )
 
 
@@ -105,15 +132,16 @@ def _credit(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Elig
         for cover, sequence, amount in parts:
             if amount > 0:
                 lot = pool.lots[sequence]
-                yield Eligible(
-                    item, cover, None, templates.accrued(lot.route, item.tax), lot.source, item.charge, amount
-                )
+                route = templates.accrued(lot.route, item.tax)
+                accounted = max(item.accounted_at, cover.accounted_at) if cover else item.accounted_at
+                yield Eligible(item, cover, None, route, lot.source, item.charge, amount, accounted)
 
 
 def _invoiced(pool: CreditPool, at: Instant, charge: UUID | None) -> Iterator[Eligible]:
     for accrual in pool.accruals.values():
         if accrual.accrued_from <= at and charge in (None, accrual.charge) and accrual.unrecognized > 0:
-            yield Eligible(None, None, accrual, accrual.route, None, accrual.charge, accrual.unrecognized)
+            route, amount = accrual.route, accrual.unrecognized
+            yield Eligible(None, None, accrual, route, None, accrual.charge, amount, accrual.accounted_at)
 
 
 def _limited(values: Iterator[Eligible], limit: Decimal | None) -> Iterator[Eligible]:
@@ -135,7 +163,7 @@ class Recognized(NamedTuple):
     part: RecognizedPart
     route: Route
     source: UUID | None
-    at: Instant
+    at: When
 
 
 @exact
@@ -145,6 +173,7 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
     Raises `CorrectionExceedsAvailable`. Recognised 30 of cost basis 1, then 20 of cost basis 2; reverse 25: 20 of
     the second, 5 of the first.
     """
+    request = opened(request)
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
@@ -153,14 +182,14 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
     if amount > available:
         raise CorrectionExceedsAvailable(detail=f"cannot reverse {amount}: only {available} is recognised")
 
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     postings = Postings()
     parts: list[RecognizedPart] = []
     for value in standing:
         taken = min(amount, value.part.amount)
         if taken <= 0:
             break
-        booked = at.at(max(at.booked_at, value.at))
+        booked = not_before(at, value.at)
         entry = postings.add(
             templates.unrecognize(
                 value.route,
@@ -180,6 +209,7 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
                 charge=part.charge,
                 amount=taken,
                 booked_at=booked.booked_at,
+                accounting_date=booked.accounting_date if booked.accounting_date != booked.booked_at else None,
                 entry=entry,
             )
         )
@@ -199,7 +229,7 @@ def _standing(pool: CreditPool, request: ReverseRecognition) -> Iterator[Recogni
             if request.charge in (None, accrual.charge):
                 for recognition in accrual.recognitions:
                     part = _part(recognition, accrual.charge, accrual=accrual.sequence)
-                    yield Recognized(recognition.entry, part, accrual.route, None, recognition.at)
+                    yield Recognized(recognition.entry, part, accrual.route, None, recognition.when)
     if request.kind is not RecognitionKind.INVOICED:
         for realized in pool.charges.values():
             for item in realized.slices.values():
@@ -217,7 +247,7 @@ def _standing_in(pool: CreditPool, item: Slice) -> Iterator[Recognized]:
                 _part(recognition, item.charge, slice_=item.sequence, backfill=backfill),
                 templates.accrued(lot.route, item.tax),
                 lot.source,
-                recognition.at,
+                recognition.when,
             )
 
 

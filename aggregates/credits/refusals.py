@@ -83,3 +83,20 @@ class GrantAlreadyEffective(Conflict):
     code: ClassVar[str] = "grant_already_effective"
     text: ClassVar[str] = "purchase {purchase} is effective or in use; void it instead"
     purchase: object = None
+
+
+@dataclass(eq=False)
+class AdvanceLimitExceeded(CommandRefused):
+    """Usage would run further ahead of credit than the customer's profile allows (ledger §17).
+
+    The charge stays as it is and is listed with this reason; it moves by itself once there is credit, or more room.
+    """
+
+    code: ClassVar[str] = "advance_limit_exceeded"
+    text: ClassVar[str] = (
+        "{asked} of charge {charge_id} is beyond credit; {room} is left of an advance limit of {limit}"
+    )
+    asked: object = None
+    room: object = None
+    limit: object = None
+    charge_id: object = None

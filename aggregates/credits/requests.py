@@ -41,7 +41,15 @@ class SourceCut(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all requests to the pool."""
+    """Base of all requests to the pool.
+
+    `accounting_date`: the date statements go by; absent, the booked time (decision 35). `closed_until`: everything
+    before is closed; what is dated there is booked then, and `original_date` keeps its date (decision 39).
+    """
+
+    accounting_date: Instant | None = None
+    closed_until: Instant | None = None
+    original_date: Instant | None = None
 
 
 class Grant(Request, frozen=True, kw_only=True):
@@ -62,7 +70,6 @@ class Grant(Request, frozen=True, kw_only=True):
     effective_at: Instant
     expires_at: Instant | None = None
     now: datetime
-    accounting_date: Instant | None = None
 
 
 class OpenBalance(Request, frozen=True, kw_only=True):
@@ -80,7 +87,6 @@ class OpenBalance(Request, frozen=True, kw_only=True):
     features: tuple[str, ...] = ()
     effective_at: Instant
     expires_at: Instant | None = None
-    accounting_date: Instant | None = None
 
 
 class OpenAdvance(Request, frozen=True, kw_only=True):
@@ -92,7 +98,6 @@ class OpenAdvance(Request, frozen=True, kw_only=True):
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class PurchasePayment(Request, frozen=True, kw_only=True):
@@ -109,13 +114,13 @@ class PurchasePayment(Request, frozen=True, kw_only=True):
     fiat_currency: Currency | None = None
     features: tuple[str, ...] = ()
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class Collect(Request, frozen=True, kw_only=True):
     """Take credit for a charge (ledger §6.2).
 
     `feature`: the charge's feature key; without one only unrestricted credit pays. `sources_at`: whose credit counts.
+    `advance_limit`: how far below zero the customer's balance may be after it, at `now` (absent: when booked).
     """
 
     charge: UUID
@@ -125,7 +130,8 @@ class Collect(Request, frozen=True, kw_only=True):
     feature: str | None = None
     booked_at: Instant
     sources_at: SourceCut
-    accounting_date: Instant | None = None
+    advance_limit: Decimal | None = None
+    now: Instant | None = None
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
 
@@ -146,7 +152,6 @@ class Correct(Request, frozen=True, kw_only=True):
     amount: Decimal | None = None
     booked_at: Instant
     now: Instant | None = None
-    accounting_date: Instant | None = None
     restored_credit_grace: Duration = Duration()
     zone: str = "UTC"
 
@@ -167,7 +172,6 @@ class AccrueUsage(Request, frozen=True, kw_only=True):
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class InvoicePayment(Request, frozen=True, kw_only=True):
@@ -182,7 +186,6 @@ class InvoicePayment(Request, frozen=True, kw_only=True):
     amount: Decimal
     over_payment: bool = False
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class Recognize(Request, frozen=True, kw_only=True):
@@ -195,7 +198,6 @@ class Recognize(Request, frozen=True, kw_only=True):
     charge: UUID | None = None
     amount: Decimal | None = None
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class ReverseRecognition(Request, frozen=True, kw_only=True):
@@ -208,7 +210,6 @@ class ReverseRecognition(Request, frozen=True, kw_only=True):
     charge: UUID | None = None
     amount: Decimal
     booked_at: Instant
-    accounting_date: Instant | None = None
 
 
 class Void(Request, frozen=True, kw_only=True):
@@ -217,7 +218,6 @@ class Void(Request, frozen=True, kw_only=True):
     purchase: UUID
     booked_at: Instant
     payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
-    accounting_date: Instant | None = None
 
 
 class CancelGrant(Request, frozen=True, kw_only=True):
@@ -230,8 +230,10 @@ class CancelGrant(Request, frozen=True, kw_only=True):
 class Seal(Request, frozen=True, kw_only=True):
     """Let slices leave the state: those of final charges that are recognised, and all booked before the horizon.
 
-    `booked_before`: the end of the closed period, or now minus `correction_horizon` (decision 40).
+    `booked_before`: now minus `correction_horizon` (decision 40). `recognizes`: whether revenue is recognised at all;
+    where it is not, nothing waits for it beyond the horizon.
     """
 
     final_charges: tuple[UUID, ...] = ()
     booked_before: Instant | None = None
+    recognizes: bool = True

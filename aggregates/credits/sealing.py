@@ -1,24 +1,86 @@
-"""Which slices may leave the state (ledger §11, decision 40)."""
+"""What may leave the state (ledger §11, decision 40).
+
+A slice is done with when its charge is final and its value recognised, or when it is older than the horizon. What
+still waits stays, whatever its age: uncovered advance is a debt, unrecognised value is revenue to come. With the
+slices go the lots, purchases and accruals that nothing can happen to any more, so that the state of a pool is as large
+as what is going on in it, however old the customer is.
+"""
 
 from __future__ import annotations
 
-from aggregates.credits.events import SlicesSealed
-from aggregates.credits.pool import CreditPool
+from collections.abc import Iterator
+from uuid import UUID
+
+from aggregates.credits.events import PurchaseSettlement, SlicesSealed
+from aggregates.credits.pool import Accrual, CreditPool, Purchase, Realized
 from aggregates.credits.requests import Seal
+from aggregates.values.decimals import exact
+from aggregates.values.period import Instant
 
 
+@exact
 def seal(pool: CreditPool, request: Seal) -> SlicesSealed | None:
-    """Seal the slices of final charges and those booked before the horizon; None when there are none.
-
-    A slice that still waits for recognition or for a purchase to cover it stays: it is not only history yet.
-    """
-    final = set(request.final_charges)
+    """Seal what is done with; None when nothing is, and no charge became final that still waits for something."""
+    final = pool.final.union(request.final_charges)
     sealed: list[int] = []
+    waiting: list[UUID] = []
     for charge, realized in pool.charges.items():
-        for sequence, item in realized.slices.items():
-            waits = sequence in realized.unrecognized or sequence in realized.uncovered
-            done = charge in final or not item.remaining
-            old = request.booked_before is not None and item.booked_at < request.booked_before
-            if (done or old) and not waits:
-                sealed.append(sequence)
-    return SlicesSealed(currency=pool.currency, slices=tuple(sorted(sealed))) if sealed else None
+        waits = realized.unrecognized | realized.uncovered
+        if charge in final and waits and charge not in pool.final:
+            waiting.append(charge)
+        sealed += _done(realized, request, final=charge in final)
+    horizon = request.booked_before
+    lots = () if horizon is None else tuple(_dead_lots(pool, set(sealed), horizon))
+    accruals = () if horizon is None else tuple(n for n, item in pool.accruals.items() if _closed(item, horizon))
+    if not (sealed or waiting or lots or accruals):
+        return None
+    return SlicesSealed(
+        currency=pool.currency,
+        slices=tuple(sorted(sealed)),
+        final=tuple(sorted(waiting)),
+        lots=lots,
+        purchases=tuple(_spent_gifts(pool, set(lots))),
+        accruals=accruals,
+    )
+
+
+def _done(realized: Realized, request: Seal, *, final: bool) -> Iterator[int]:
+    horizon = request.booked_before
+    for sequence, item in realized.slices.items():
+        old = horizon is not None and item.booked_at < horizon
+        recognized = sequence not in realized.unrecognized or (old and not request.recognizes)
+        if (final or old or not item.remaining) and recognized and sequence not in realized.uncovered:
+            yield sequence
+
+
+def _dead_lots(pool: CreditPool, sealed: set[int], horizon: Instant) -> Iterator[int]:
+    """Lots that expired before the horizon and that no slice left in hand came from."""
+    expired = [lot for lot in pool.lots.values() if lot.expires_at is not None and lot.expires_at < horizon]
+    if not expired:
+        return
+    used = {
+        lot
+        for realized in pool.charges.values()
+        for item in realized.slices.values()
+        if item.sequence not in sealed
+        for lot in (item.lot, *(cover.lot for cover in item.covers))
+    }
+    yield from (lot.sequence for lot in expired if lot.sequence not in used)
+
+
+def _spent_gifts(pool: CreditPool, dead: set[int]) -> Iterator[UUID]:
+    """Purchases that cost nothing and have no lot left; what was paid for stays, as money may come or go back."""
+    for name, purchase in pool.purchases.items():
+        lots = [pool.lots.get(sequence) for sequence in purchase.lots if sequence not in dead]
+        if _is_gift(purchase) and not any(lot is not None for lot in lots):
+            yield name
+
+
+def _is_gift(purchase: Purchase) -> bool:
+    return purchase.settlement is PurchaseSettlement.PROMOTIONAL and purchase.granted > 0
+
+
+def _closed(accrual: Accrual, horizon: Instant) -> bool:
+    """Whether an accrual is old, nothing of it is owed or promised, and all of it is revenue."""
+    owed = accrual.amount - accrual.credited - accrual.written_off - accrual.settled
+    return accrual.booked_at < horizon and owed == 0 and not accrual.unrecognized

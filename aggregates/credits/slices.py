@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from aggregates.credits.events import RecognizedPart
-from aggregates.credits.pool import Recognition, Slice
+from aggregates.credits.pool import Cover, Recognition, Slice
 from aggregates.values.decimals import ZERO
+
+H = TypeVar("H", Slice, Cover)
 
 _replace = msgspec.structs.replace
 
@@ -55,15 +58,18 @@ def without_recognition(item: Slice, backfill: int | None, amount: Decimal) -> S
 def accrued_again(item: Slice, part: RecognizedPart) -> Slice:
     """The slice whose value lies in accrued from the time its recognition was reversed."""
     if part.backfill is None:
-        return _replace(item, accrued_from=max(item.accrued_from, part.booked_at))
+        return _accrued_again(item, part)
     return _replace(
         item,
-        covers=tuple(
-            _replace(cover, accrued_from=max(cover.accrued_from, part.booked_at))
-            if cover.lot == part.backfill
-            else cover
-            for cover in item.covers
-        ),
+        covers=tuple(_accrued_again(cover, part) if cover.lot == part.backfill else cover for cover in item.covers),
+    )
+
+
+def _accrued_again(held: H, part: RecognizedPart) -> H:
+    return _replace(
+        held,
+        accrued_from=max(held.accrued_from, part.booked_at),
+        accounted_at=max(held.accounted_at, part.accounting_date or part.booked_at),
     )
 
 
@@ -75,7 +81,7 @@ def shorter(recognitions: tuple[Recognition, ...], amount: Decimal) -> tuple[Rec
         taken = min(newest.amount, amount)
         amount -= taken
         if newest.amount > taken:
-            left.append(Recognition(newest.amount - taken, newest.at, newest.entry))
+            left.append(_replace(newest, amount=newest.amount - taken))
     return tuple(left)
 
 

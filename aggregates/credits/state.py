@@ -58,9 +58,12 @@ def fold(state: CreditPool | None, records: Iterable[Recorded[e.CreditPoolEvent]
     return hand.pool if hand else None
 
 
-def unsealed(records: Iterable[Recorded[e.CreditPoolEvent]]) -> CreditPool | None:
-    """The pool with every slice there ever was: for corrections that name sealed ones (decision 40). Reads all."""
-    return fold(None, (record for record in records if not isinstance(record.body, e.SlicesSealed)))
+def unsealed(records: Iterable[Recorded[e.CreditPoolEvent]], state: CreditPool | None = None) -> CreditPool | None:
+    """The pool with every slice there ever was: for corrections that name sealed ones (decision 40).
+
+    From all its records, or from such a state and the records since.
+    """
+    return fold(state, (record for record in records if not isinstance(record.body, e.SlicesSealed)))
 
 
 class _Hand:
@@ -74,6 +77,7 @@ class _Hand:
             charges=pool.charges.copy(),
             unrecognized=pool.unrecognized.copy(),
             uncovered=pool.uncovered.copy(),
+            final=pool.final.copy(),
             purchases=pool.purchases.copy(),
             accruals=pool.accruals.copy(),
             next_lot=pool.next_lot,
@@ -191,6 +195,7 @@ class _Hand:
                 amount=part.amount,
                 booked_at=part.booked_at,
                 accrued_from=part.booked_at,
+                accounted_at=part.accounting_date or part.booked_at,
                 entry=EntryRef(version, part.entry),
             )
             self.put(_replace(held, covers=(*held.covers, cover)))
@@ -210,6 +215,8 @@ class _Hand:
         self.pool.next_lot = max(self.pool.next_lot, lot.sequence + 1)
 
     def _collected(self, body: e.CreditCollected, version: int) -> None:
+        self.pool.final.discard(body.charge or NO_CHARGE)
+        accounted_at = body.transactions[0].accounting_date
         for taken in body.slices:
             sequence = taken.sequence
             if taken.lot is not None:
@@ -224,6 +231,7 @@ class _Hand:
                     remaining=taken.amount,
                     booked_at=body.booked_at,
                     accrued_from=body.booked_at,
+                    accounted_at=accounted_at,
                     features=body.features if taken.lot is None else (),
                     tax=body.tax,
                     entry=EntryRef(version, taken.entry),
@@ -254,7 +262,8 @@ class _Hand:
 
     def _recognized(self, body: e.EarningsRecognized, version: int) -> None:
         for part in body.parts:
-            recognition = Recognition(part.amount, part.booked_at, EntryRef(version, part.entry))
+            accounted_at = part.accounting_date or part.booked_at
+            recognition = Recognition(part.amount, part.booked_at, EntryRef(version, part.entry), accounted_at)
             if part.accrual is not None:
                 accrual = self.pool.accruals[part.accrual]
                 self.pool.accruals[part.accrual] = _replace(accrual, recognitions=(*accrual.recognitions, recognition))
@@ -267,8 +276,11 @@ class _Hand:
             if part.accrual is not None:
                 self._unrecognize_accrual(part.accrual, part.amount)
                 accrual = self.pool.accruals[part.accrual]
-                later = max(accrual.accrued_from, part.booked_at)
-                self.pool.accruals[part.accrual] = _replace(accrual, accrued_from=later)
+                self.pool.accruals[part.accrual] = _replace(
+                    accrual,
+                    accrued_from=max(accrual.accrued_from, part.booked_at),
+                    accounted_at=max(accrual.accounted_at, part.accounting_date or part.booked_at),
+                )
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
                 self.put(accrued_again(without_recognition(held, part.backfill, part.amount), part))
@@ -296,6 +308,7 @@ class _Hand:
             route=body.route,
             booked_at=body.booked_at,
             accrued_from=body.booked_at,
+            accounted_at=body.transactions[0].accounting_date,
             amount=body.amount,
         )
         self.pool.next_accrual = max(self.pool.next_accrual, body.accrual + 1)
@@ -347,6 +360,17 @@ class _Hand:
             _mark(self.pool.uncovered, key, present=bool(held.uncovered))
             if not held.slices:
                 del self.pool.charges[key]
+        self.pool.final |= set(body.final)
+        self.pool.final &= self.pool.charges.keys()
+        for accrual in body.accruals:
+            del self.pool.accruals[accrual]
+        for sequence in body.lots:
+            lot = self.pool.lots.pop(sequence)
+            if lot.source is not None:
+                known = self.purchase(lot.source)
+                self.pool.purchases[lot.source] = _replace(known, expired=known.expired + lot.balance)
+        for purchase in body.purchases:
+            del self.pool.purchases[purchase]
         earliest = self._earliest_returns()
         for sequence, lot in list(self.pool.lots.items()):
             if sequence not in earliest and not lot.balance:

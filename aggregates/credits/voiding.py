@@ -11,12 +11,13 @@ from decimal import Decimal
 from aggregates.credits.breakage import post_release
 from aggregates.credits.events import CreditVoided, GrantCancelled, PaymentAdjustment, PurchaseSettlement, VoidedPart
 from aggregates.credits.pool import CreditPool, Move, Purchase
-from aggregates.credits.posting import Postings, when
+from aggregates.credits.posting import Postings, opened, when
 from aggregates.credits.purchases import payment_routes
 from aggregates.credits.refusals import GrantAlreadyEffective
 from aggregates.credits.requests import CancelGrant, Void
 from aggregates.journal import templates
 from aggregates.journal.chart import Route
+from aggregates.journal.templates import When
 from aggregates.values.decimals import ONE, ZERO, divide, exact
 from aggregates.values.errors import NothingToVoid
 
@@ -28,6 +29,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
     None when the grant was voided before and nothing has come back since: `pool.purchases[id].voided_by` names the
     version of the first result. Raises `NothingToVoid` (consumed, expired, or not yet effective).
     """
+    request = opened(request)
     known = pool.purchases.get(request.purchase, Purchase())
     left = [
         (lot, lot.spendable(request.booked_at))
@@ -41,7 +43,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         raise NothingToVoid(request.purchase)
 
     postings = Postings()
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     parts: list[VoidedPart] = []
     for lot, amount in left:
         postings.add(templates.issue(lot.route, amount, at, source=lot.source, reversing=True))
@@ -86,7 +88,7 @@ def _adjust_payment(
     if not fiat:
         return ZERO, ZERO
     credit_route, fiat_route = _payment_routes(pool, known)
-    at = when(request.booked_at, request.accounting_date)
+    at = when(request.booked_at, request)
     if fiat_currency.key != pool.currency.key:
         postings.add(templates.exchange(credit_route, voided, fiat_route, fiat, at, undone=True))
     elif voided != fiat:
@@ -121,7 +123,7 @@ def cancel(pool: CreditPool, request: CancelGrant) -> GrantCancelled:
         raise GrantAlreadyEffective(request.purchase)
 
     postings = Postings()
-    at = when(lot.effective_at, None)
+    at = When(lot.effective_at, lot.effective_at)
     postings.add(templates.issue(lot.route, known.granted, at, source=lot.source, reversing=True))
     if known.settlement is PurchaseSettlement.PROMOTIONAL:
         postings.add(templates.refund(lot.route, known.granted, at, source=lot.source))

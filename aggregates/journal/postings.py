@@ -80,12 +80,14 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `booked_at`: when it is economically effective. `accounting_date`: the date that statements by month, closing and
     recognition go by (decision 35); equal to `booked_at` unless usage or arrears put it into the period before.
+    `original_date`: the accounting date it would have had, where that lies in a closed period (decision 39).
     Raises `UnbalancedTransaction`.
     """
 
     template: Template
     booked_at: Instant
     accounting_date: Instant
+    original_date: Instant | None = None
     entries: tuple[Entry, ...]
     direction: Direction = Direction.FORWARD
 

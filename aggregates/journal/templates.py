@@ -26,10 +26,14 @@ OPEN, AUTHORIZED = Authorization.OPEN, Authorization.AUTHORIZED
 
 
 class When(NamedTuple):
-    """When a transaction is booked, and the date accounting goes by (decision 35)."""
+    """When a transaction is booked, and the date accounting goes by (decision 35).
+
+    `original_date`: the accounting date before it was diverted out of a closed period (decision 39).
+    """
 
     booked_at: Instant
     accounting_date: Instant
+    original_date: Instant | None = None
 
     def at(self, booked_at: Instant) -> When:
         """The same decision booked at another time; a part that is booked elsewhere is accounted for there."""
@@ -381,6 +385,7 @@ def _post(
             direction=Direction.CORRECTION if undo else Direction.FORWARD,
             booked_at=when.booked_at,
             accounting_date=when.accounting_date,
+            original_date=when.original_date,
             entries=entries,
         )
     )

@@ -18,6 +18,7 @@ from aggregates.credits.decisions import allocations, collect, correct, correcti
 from aggregates.credits.events import SettlementMode
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import Collect, Correct, SourceCut
+from aggregates.credits.state import unsealed
 from aggregates.event import Stream
 from aggregates.journal.chart import TaxBehavior
 from aggregates.outcome import Draft
@@ -50,7 +51,7 @@ from aggregates.values.errors import (
 )
 from aggregates.values.identifiers import GroupRef, Mint
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant, Period
+from aggregates.values.period import Duration, Instant, Period, instant
 from aggregates.values.totals import Totals
 
 ENGINE = RunEngine.DELTA
@@ -86,6 +87,21 @@ class FeeTerms(msgspec.Struct, frozen=True, kw_only=True):
     intent_version: int
 
 
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for every movement of a customer's credit, whatever charge it is for.
+
+    `closed_until`: everything before is closed (decision 39). `restored_credit_grace`, in the calendar of `zone`: how
+    long credit lives that comes back after its expiry. `advance_limit`: how far below zero usage may take the
+    customer's balance, in the pool's currency. `history`: the pool with all that was sealed, for a correction of it.
+    """
+
+    closed_until: Instant | None = None
+    restored_credit_grace: Duration = Duration()
+    zone: str = "UTC"
+    advance_limit: Decimal | None = None
+    history: CreditPool | None = None
+
+
 class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Which credit may cover a run: the pool, which lots count at the booked time, and the tax it is booked under.
 
@@ -102,6 +118,7 @@ class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
     mint: Mint
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
+    movement: Movement = Movement()
 
 
 def run_in_hand(draft: Draft, run: Stream) -> RealizationRun:
@@ -252,6 +269,9 @@ def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decima
             accounting_date=credit.accounting_date,
             tax_code=credit.tax_code,
             tax_behavior=credit.tax_behavior,
+            closed_until=credit.movement.closed_until,
+            advance_limit=credit.movement.advance_limit,
+            now=instant(credit.now),
         ),
     )
     is_exact = credit.mode is SettlementMode.CREDIT_ONLY
@@ -296,8 +316,13 @@ def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decim
             run=run.id,
             amount=amount,
             booked_at=run.booked_at,
+            now=instant(credit.now),
             accounting_date=credit.accounting_date,
+            closed_until=credit.movement.closed_until,
+            restored_credit_grace=credit.movement.restored_credit_grace,
+            zone=credit.movement.zone,
         ),
+        history=_history(draft, credit),
     )
     if event is None:
         raise InsufficientFunds(asked=amount, remaining=ZERO, charge_id=run.charge_id)
@@ -321,6 +346,17 @@ def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decim
             booked_at=run.booked_at,
             target=plain(target),
         ),
+    )
+
+
+def _history(draft: Draft, credit: CreditTerms) -> CreditPool | None:
+    """The pool with everything that was ever sealed, and with what this decision has done so far."""
+    history = credit.movement.history
+    if history is None:
+        return None
+    return unsealed(
+        (record for record in draft.records if record.stream == credit.pool.id and record.version > history.version),
+        history,
     )
 
 

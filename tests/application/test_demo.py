@@ -99,7 +99,7 @@ def test_the_history_is_told_in_words_from_creation_to_the_end(figures: Figures)
     assert "Tokens in January" in sentences[0]
     assert any("27.00" in sentence for sentence in sentences)
     assert any("30.00" in sentence for sentence in sentences)
-    assert sentences[-1] == "Charge became final"
+    assert "Charge became final" in sentences
 
 
 def test_rebuilt_views_are_equal_and_the_history_is_sound(figures: Figures) -> None:

@@ -14,8 +14,8 @@ from uuid import UUID
 
 from aggregates.credits.events import CreditCollected, CreditGranted, CreditReturned, SlicesSealed
 from aggregates.credits.lineage import lineage
-from aggregates.credits.pool import CreditPool
-from aggregates.credits.state import evolve
+from aggregates.credits.pool import CreditPool, Lot
+from aggregates.credits.state import evolve, unsealed
 from aggregates.event import AnyRecorded, DomainEvent, Recorded
 from aggregates.journal.chart import Account
 from aggregates.journal.postings import Template, Transaction, currency_sums
@@ -120,10 +120,18 @@ def _check_lots(book: Book) -> None:
         held[kept.route, kept.source] += kept.balance
         if kept.expires_at is not None:
             open_plans[kept.source] += kept.balance
-    for key in {*held, *moves}:
+    gone = {(lot.route, lot.source) for lot in _gone(book)}
+    for key in {*held, *moves} - gone:
         assert held[key] == sum((amount for _, amount in moves[key]), ZERO), f"{key}: state and postings disagree"
-    for source in {*open_plans, *broken}:
+    for source in {*open_plans, *broken} - {source for _, source in gone}:
         assert open_plans[source] == sum((amount for _, amount in broken[source]), ZERO), f"plans of {source}"
+
+
+def _gone(book: Book) -> list[Lot]:
+    """Lots that left the state with credit that had expired."""
+    sealed = {lot for record in book.records if isinstance(record.body, SlicesSealed) for lot in record.body.lots}
+    everything = unsealed(book.records) if sealed else None
+    return [everything.lots[sequence] for sequence in sealed] if everything is not None else []
 
 
 def _least(changes: list[tuple[datetime, Decimal]]) -> Decimal:
@@ -204,5 +212,7 @@ def _check_purchases(book: Book) -> None:
             ZERO,
         )
         unused = sum((book.pool.lots[lot].balance for lot in totals.lots if lot in book.pool.lots), ZERO)
-        assert totals.granted == spent + unused + totals.voided, f"{purchase}: {totals}, spent {spent}, unused {unused}"
+        assert totals.granted == spent + unused + totals.expired + totals.voided, (
+            f"{purchase}: {totals}, spent {spent}, unused {unused}"
+        )
         assert spent <= totals.granted, f"{purchase} spent more than it granted"

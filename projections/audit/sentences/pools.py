@@ -62,10 +62,24 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
         case GrantCancelled() as body:
             gone = words.clause(" of ", words.amount(body.amount, body.currency) if body.amount else "")
             return f"Scheduled grant {words.short(body.purchase)}{gone} cancelled before it became effective"
-        case SlicesSealed(slices=slices):
-            return f"{len(slices)} collected part{'s' if len(slices) != 1 else ''} closed: no correction can reach them"
+        case SlicesSealed() as body:
+            return _sealed(body)
         case _ as body:
             return _of_invoice(body)
+
+
+def _sealed(body: SlicesSealed) -> str:
+    counts = {
+        "collected part": len(body.slices),
+        "expired lot": len(body.lots),
+        "paid line": len(body.accruals),
+    }
+    parts = [f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items() if count]
+    if not parts and not body.final:
+        return "Nothing put away"
+    if not parts:
+        return f"{words.listed(f'charge {words.short(charge)}' for charge in body.final)} final, credit still to follow"
+    return f"{words.listed(parts)} put away: corrections of them read the history"
 
 
 def _granted(body: CreditGranted) -> str:

@@ -11,11 +11,14 @@ from aggregates.namespaces import (
     DefaultProfileChanged,
     NamespaceCreated,
     NamespaceEvent,
+    PeriodClosed,
+    PeriodReopened,
     PoliciesChanged,
     TaxSettings,
     TaxSettingsChanged,
 )
 from aggregates.policies import Policies
+from aggregates.values.period import Duration
 from projections.audit import words
 from projections.audit.known import Known
 
@@ -53,6 +56,10 @@ def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
         case TaxSettingsChanged(tax=tax):
             codes = words.listed(tax.codes) or "none"
             return f"Tax codes of {record.namespace} changed: {codes}{_tax_defaults(tax)}"
+        case PeriodClosed(until=until, reason=reason):
+            return f"Books before {words.moment(until)} closed{words.clause(': ', reason)}"
+        case PeriodReopened(from_=from_, reason=reason):
+            return f"Books from {words.moment(from_)} on opened again{words.clause(': ', reason)}"
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -78,4 +85,6 @@ def _profile(lead: str, profile: Profile) -> str:
 
 
 def _policies(policies: Policies) -> str:
-    return f"usage credit cut {words.spaced(policies.usage_credit_cut)}"
+    grace = policies.restored_credit_grace
+    lives = f"; credit given back after its expiry lives {grace}" if grace != Duration() else ""
+    return f"usage credit cut {words.spaced(policies.usage_credit_cut)}{lives}"

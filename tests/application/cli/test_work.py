@@ -42,7 +42,7 @@ def test_from_nothing_to_a_bill_and_its_audit(kind: str, run: Run, request: pyte
     assert at("2026-02-04", "verify")["sound"] is True
     assert all(view["comparison"]["differing"] == 0 for view in at("2026-02-04", "rebuild"))
     sentences = [line["sentence"] for line in at("2026-02-04", "history", "--charge", charge["id"])]
-    assert sentences[-1] == "Charge became final"
+    assert "Charge became final" in sentences
 
 
 def test_a_charge_is_patched_and_deleted(acme: Run) -> None:

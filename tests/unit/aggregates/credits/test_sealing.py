@@ -33,11 +33,17 @@ def test_slices_that_wait_for_revenue_or_for_a_purchase_stay() -> None:
     pool.grant("P", "10")
     pool.collect("U", "15", at=2)
 
-    assert d.seal(pool.book.pool, Seal(final_charges=(ordered_id("U"),), booked_before=day(50))) is None
+    noted = pool.offer(d.seal(pool.book.pool, Seal(final_charges=(ordered_id("U"),), booked_before=day(50))), 2)
+    assert (noted.slices, noted.final) == ((), (ordered_id("U"),))
+    assert d.seal(pool.book.pool, Seal(booked_before=day(50))) is None
     pool.recognize(at=3)
-    event = d.seal(pool.book.pool, Seal(booked_before=day(50)))
-    assert event is not None
-    assert event.slices == (1,)
+    event = pool.offer(d.seal(pool.book.pool, Seal()), 3)
+    assert event.slices == (1,), "the charge is known to be final, so its slice follows by itself"
+    pool.grant("Q", "5", at=4)
+    pool.recognize(at=4)
+    assert pool.offer(d.seal(pool.book.pool, Seal()), 4).slices == (2,)
+    assert pool.book.pool.charges == {}
+    assert pool.book.pool.final == set()
 
 
 def test_the_horizon_seals_what_was_booked_before_it() -> None:
@@ -68,10 +74,24 @@ def test_an_expired_lot_with_credit_left_still_pays_late_usage() -> None:
     pool.grant("P", "10", expires=10)
     pool.collect("U", "4", at=5)
     pool.recognize(at=6)
-    pool.offer(d.seal(pool.book.pool, Seal(booked_before=day(50))), 50)
+    pool.offer(d.seal(pool.book.pool, Seal(booked_before=day(9))), 50)
 
     late = pool.collect("V", "9", at=8, mode=SettlementMode.CREDIT_THEN_INVOICE)
     assert taken(late) == ["6"]
+
+
+def test_a_lot_that_expired_before_the_horizon_leaves_with_the_gift_it_belongs_to() -> None:
+    pool = Pool()
+    pool.grant("P", "10", expires=10)
+    pool.collect("U", "4", at=5)
+    pool.recognize(at=6)
+
+    event = d.seal(pool.book.pool, Seal(booked_before=day(50)))
+
+    assert event is not None
+    assert (event.slices, event.lots, event.purchases) == ((1,), (1,), (ordered_id("P"),))
+    pool.book.record(event, day(50))
+    assert (pool.book.pool.lots, pool.book.pool.purchases) == ({}, {})
 
 
 def test_a_falling_stretch_of_moves_becomes_one() -> None:

@@ -119,7 +119,7 @@ def test_legs(template: Template, posted: Callable[[], Transaction], legs: list[
     assert transaction.template is template
     assert transaction.direction is Direction.FORWARD
     assert [words(entry) for entry in transaction.entries] == legs
-    assert (transaction.booked_at, transaction.accounting_date) == AT
+    assert (transaction.booked_at, transaction.accounting_date, transaction.original_date) == AT
     assert msgspec.json.decode(msgspec.json.encode(transaction), type=Transaction) == transaction
 
 
