@@ -12,7 +12,7 @@ The groups are thin: they validate, look up, ask ports, let the aggregates decid
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -136,7 +136,7 @@ class Ledger:
         return ledger
 
     @contextmanager
-    def dry_run(self) -> Iterator[DryRun]:
+    def dry_run(self) -> Generator[DryRun]:
         """The same ledger, with everything sent to it kept in memory and thrown away at the end.
 
             with ledger.dry_run() as trial:
@@ -148,7 +148,7 @@ class Ledger:
         yield DryRun(self)
 
     @contextmanager
-    def plan(self) -> Iterator[Plan]:
+    def plan(self) -> Generator[Plan]:
         """A dry run of one command that can be carried out as it was decided, if nothing it relied on has moved.
 
         with ledger.plan() as plan:

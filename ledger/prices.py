@@ -7,7 +7,7 @@ floats by name, because a binary float has already lost what was written.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -80,15 +80,16 @@ def read(value: object, into: type[T]) -> tuple[T | None, tuple[Finding, ...]]:
         return None, (Finding("", "invalid_shape", str(error)),)
 
 
-def _unreadable_numbers(value: object, path: str) -> list[Finding]:
+def _unreadable_numbers(value: Any, path: str) -> list[Finding]:
     if isinstance(value, bool) or value is None:
         return []
     if isinstance(value, float):
         return [Finding(path, "invalid_number", f'{value!r} is a binary float; write it as text, like "{value}"')]
+    items: list[tuple[Any, str]] = []
     if isinstance(value, Mapping):
-        items = value.items()
-        return [f for key, item in items for f in _unreadable_numbers(item, f"{path}.{key}" if path else str(key))]
-    if isinstance(value, list | tuple):
-        parts = enumerate(value)
-        return [f for i, item in parts for f in _unreadable_numbers(item, f"{path}[{i}]")]
-    return []
+        fields: Mapping[Any, Any] = value
+        items = [(item, f"{path}.{key}" if path else str(key)) for key, item in fields.items()]
+    elif isinstance(value, list | tuple):
+        parts: Sequence[Any] = value
+        items = [(item, f"{path}[{number}]") for number, item in enumerate(parts)]
+    return [finding for item, place in items for finding in _unreadable_numbers(item, place)]

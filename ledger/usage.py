@@ -99,8 +99,11 @@ class Usage:
         return self._store.conflicts(self._context.namespace, after=after, limit=limit)
 
     def _mapping(self, given: Mapping[str, Any]) -> UsageMapping:
-        moments = {name: timestamp(given[name]) for name in ("from_", "to") if given.get(name) is not None}
-        return UsageMapping(**{**given, **moments})
+        fields: dict[str, Any] = dict(given)
+        for name in ("from_", "to"):
+            if fields.get(name) is not None:
+                fields[name] = timestamp(fields[name])
+        return UsageMapping(**fields)
 
     def _meter(self, key: str) -> Meter | None:
         try:
