@@ -6,7 +6,7 @@ floats by name, because a binary float has already lost what was written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -85,11 +85,12 @@ def _unreadable_numbers(value: Any, path: str) -> list[Finding]:
         return []
     if isinstance(value, float):
         return [Finding(path, "invalid_number", f'{value!r} is a binary float; write it as text, like "{value}"')]
-    items: list[tuple[Any, str]] = []
     if isinstance(value, Mapping):
-        fields: Mapping[Any, Any] = value
-        items = [(item, f"{path}.{key}" if path else str(key)) for key, item in fields.items()]
-    elif isinstance(value, list | tuple):
-        parts: Sequence[Any] = value
-        items = [(item, f"{path}[{number}]") for number, item in enumerate(parts)]
-    return [finding for item, place in items for finding in _unreadable_numbers(item, place)]
+        return _within(cast("Iterable[tuple[Any, Any]]", value.items()), f"{path}." if path else "", "")
+    if isinstance(value, list | tuple):
+        return _within(enumerate(cast("Iterable[Any]", value)), f"{path}[", "]")
+    return []
+
+
+def _within(items: Iterable[tuple[Any, Any]], before: str, after: str) -> list[Finding]:
+    return [finding for key, item in items for finding in _unreadable_numbers(item, f"{before}{key}{after}")]
