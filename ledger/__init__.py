@@ -11,7 +11,18 @@ from aggregates.values.money import Money, money, usd
 from ledger.facade import DryRun, Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
-from ledger.prices import dynamic, graduated, package, unit, volume
+from ledger.prices import (
+    committed,
+    dynamic,
+    graduated,
+    graduated_percentage,
+    matrix,
+    package,
+    percentage,
+    tiered_package,
+    unit,
+    volume,
+)
 
 __all__ = [
     "Ledger",
@@ -27,6 +38,11 @@ __all__ = [
     "volume",
     "package",
     "dynamic",
+    "percentage",
+    "graduated_percentage",
+    "tiered_package",
+    "matrix",
+    "committed",
     "LedgerError",
     "ValidationFailed",
 ]

@@ -225,6 +225,7 @@ class Charges:
             features=[ref.name for request in requests if (ref := deciding.feature_wanted(request)) is not None],
             keys=[key for request in requests for key in deciding.keys_wanted(request)],
             cost_bases=[entry for request in requests if (entry := deciding.cost_basis_wanted(request)) is not None],
+            looks_at_events=any(deciding.looks_at_events(request) for request in requests),
         )
         created = deciding.create(work.draft, requests, facts)
         for charge_id in created:
@@ -510,7 +511,15 @@ class Charges:
             raise ChargeNotFound(charge_id)
         work.load(*deciding.streams_needed(charge))
         keys = keys_of(charge.customer, charge.identity)
-        facts = self._facts.of_customer(work, customer, features=deciding.features_needed(charge), keys=keys)
+        resolved = charge.resolved_feature
+        facts = self._facts.of_customer(
+            work,
+            customer,
+            features=deciding.features_needed(charge),
+            keys=keys,
+            meters=(resolved.meter_id,) if resolved is not None else (),
+            looks_at_events=True,
+        )
         return msgspec.structs.replace(facts, histories=self._facts.histories(work, charge))
 
     def _walk_on(self, work: Work, charge_id: UUID) -> None:

@@ -147,7 +147,8 @@ def _price(value: Any) -> Any:
     price, findings = read_price(value)
     if price is not None:
         own = Findings()
-        validate_terms(own, price)
+        # Whether the feature's meter can tell usage events apart is looked up where the charge is created.
+        validate_terms(own, price, events_metered=True)
         # The validator's paths begin with "price", which is the name of this field.
         findings = tuple(Finding(f.path.removeprefix("price").lstrip("."), f.code, f.message) for f in own.items)
     if findings:

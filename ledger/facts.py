@@ -17,14 +17,16 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges.facts import CostBasisEntry, CostBasisNeeded, Facts, Feature, HeldKey, QuantityNeeded
 from aggregates.charges.state import Charge
 from aggregates.credits.pool import CreditPool
+from aggregates.rating.adjustments import UsageEvent
+from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.runs.decisions import Metered
 from aggregates.runs.state import RealizationRun
-from aggregates.values.errors import FeatureNotFound
+from aggregates.values.errors import FeatureNotFound, Finding, ValidationFailed
 from aggregates.values.period import Duration
 from ledger import pools
 from ledger.context import Context
 from ledger.lookups import Lookups
-from ledger.ports import Meter, MeterQuery
+from ledger.ports import Meter, MeteredPart, MeterQuery, PartedMeter, adds_up
 from ledger.units import Work
 
 
@@ -43,8 +45,12 @@ class FactFinder:
         features: Iterable[str] = (),
         keys: Iterable[HeldKey] = (),
         cost_bases: Iterable[UUID] = (),
+        meters: Iterable[UUID] = (),
+        looks_at_events: bool = False,
     ) -> Facts:
         """What all charges of a customer share in one command: clock, policies, profile; and what is named.
+
+        Where a price `looks_at_events`, which of the meters, and of the features' meters, can tell theirs apart.
 
         The customer's profile overrides the policies that it may (decisions A).
         """
@@ -57,19 +63,21 @@ class FactFinder:
             policies = msgspec.structs.replace(policies, usage_credit_cut=profile.usage_credit_cut)
         assert profile.collection_interval is not None, "the built-in default has one"
         assert profile.zone is not None, "the built-in default has one"
+        known = _features(look, features)
         return Facts(
             now=work.now,
             mint=self._context.mint,
             policies=policies,
             collection_interval=Duration.parse(profile.collection_interval),
             zone=profile.zone,
-            features=_features(look, features),
+            features=known,
             tax_codes=frozenset(tax.codes) if tax is not None else None,
             invoicing_tax=tax.invoicing if tax is not None else None,
             credit_grant_tax=tax.credit_grant if tax is not None else None,
             held_keys=self._holders(keys),
             closed_until=settings.closed_until,
             advance_limit=profile.advance_limit,
+            parted_meters=self._parted(look, known.values(), meters) if looks_at_events else frozenset(),
             cost_basis_entries=_entries(look, cost_bases),
         )
 
@@ -99,8 +107,21 @@ class FactFinder:
             to=question.to,
             stored_at_lt=question.stored_at_lt,
         )
-        answer = self._meter.quantity(query)
-        return Metered(answer.quantity, answer.position)
+        if question.parts is None:
+            answer = self._meter.quantity(query)
+        elif isinstance(self._meter, PartedMeter) and adds_up(meter):
+            answer = self._meter.parts(query, question.parts)
+        else:
+            message = f"the price looks at each usage event, and meter {meter.key!r} cannot tell them apart"
+            raise ValidationFailed((Finding("price", "price_needs_usage_events", message),))
+        return Metered(answer.quantity, answer.position, _events(answer.parts, question.parts))
+
+    def _parted(self, look: Lookups, features: Iterable[Feature], meters: Iterable[UUID]) -> frozenset[UUID]:
+        """Those meters that can tell their quantity apart."""
+        if not isinstance(self._meter, PartedMeter):
+            return frozenset()
+        named = {*meters, *(feature.meter_id for feature in features if feature.meter_id is not None)}
+        return frozenset(meter_id for meter_id in named if adds_up(look.meter_by_id(meter_id)))
 
     def _holders(self, keys: Iterable[HeldKey]) -> dict[HeldKey, UUID]:
         store, namespace = self._context.repository.store, self._context.namespace
@@ -128,6 +149,17 @@ def _entry(currency: str, known: CostBasis) -> CostBasisEntry:
         fiat_currency=known.fiat_currency,
         rate=known.rate,
         effective_from=known.effective_from,
+    )
+
+
+def _events(parts: Iterable[MeteredPart], by: PartsNeeded | None) -> tuple[UsageEvent, ...]:
+    """What a meter answered, as rating and the run's event have it."""
+    name = by.property_name if isinstance(by, ByProperty) else ""
+    return tuple(
+        UsageEvent(
+            quantity=part.quantity, properties={} if part.value is None else {name: part.value}, count=part.count
+        )
+        for part in parts
     )
 
 

@@ -35,6 +35,7 @@ from aggregates.charges.requests import (
     MovePeriodEnd,
     NewCharge,
     NewPurchase,
+    NewUsageCharge,
     PaymentStep,
     SetOverride,
     Shrink,
@@ -366,3 +367,8 @@ def cost_basis_wanted(request: NewCharge) -> UUID | None:
     """The entry of a rate table that a request pins, which the caller has to look up (`Facts.cost_basis_entries`)."""
     basis = request.settlement.cost_basis if isinstance(request, NewPurchase) else request.cost_basis
     return basis.currency_cost_basis_id if isinstance(basis, PinnedBasis) else None
+
+
+def looks_at_events(request: NewCharge) -> bool:
+    """Whether a request's price looks at usage events, so that its meter has to tell them apart."""
+    return isinstance(request, NewUsageCharge) and request.terms.price.needs_events

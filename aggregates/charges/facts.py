@@ -18,6 +18,7 @@ import msgspec
 from aggregates.charges.intent import TaxConfig
 from aggregates.credits.pool import CreditPool
 from aggregates.policies import Policies
+from aggregates.rating.parts import PartsNeeded
 from aggregates.runs.decisions import Metered
 from aggregates.values.errors import FeatureNotFound, MeterNotFound
 from aggregates.values.identifiers import Mint
@@ -44,12 +45,16 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuantityNeeded(msgspec.Struct, frozen=True, kw_only=True):
-    """A question to a meter: event time in `[from_, to)`, stored strictly before `stored_at_lt` (lifecycles §5.4)."""
+    """A question to a meter: event time in `[from_, to)`, stored strictly before `stored_at_lt` (lifecycles §5.4).
+
+    `parts` says how the quantity has to be told apart, for a price that looks at usage events.
+    """
 
     meter_id: UUID
     from_: Instant
     to: Instant
     stored_at_lt: Instant
+    parts: PartsNeeded | None = None
 
 
 class CostBasisNeeded(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     that exist; None where nobody keeps a list. `held_keys` says which charge holds a key this command asks for.
     Everything before `closed_until` is closed; `advance_limit` bounds usage beyond credit. `histories` are pools, by
     stream, with everything that was sealed: there for corrections that name what has left the state.
+    `parted_meters` can tell their quantity apart; of others no price can look at usage events.
     """
 
     now: datetime
@@ -105,6 +111,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     closed_until: Instant | None = None
     advance_limit: Decimal | None = None
     histories: Mapping[UUID, CreditPool] = {}
+    parted_meters: AbstractSet[UUID] = frozenset()
 
     @property
     def instant(self) -> Instant:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
 
 from aggregates.charges.cost_basis import charge_cost_basis
@@ -16,7 +18,7 @@ from aggregates.charges.fields import (
     whole_instant,
     whole_period,
 )
-from aggregates.charges.intent import ChargeType, Identity, Periods, UsageLayer
+from aggregates.charges.intent import ChargeType, FeatureRef, Identity, Periods, UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.requests import NewUsageCharge, UsageTerms
 from aggregates.rating.prices import Discounts, FlatPrice
@@ -32,7 +34,7 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
     subscription(request.subscription, findings)
     feature_ref(request.feature, findings)
     tax = tax_config(request.tax, facts.invoicing_tax, facts, findings)
-    base = usage_layer(request.terms, facts, findings)
+    base = usage_layer(request.terms, facts, findings, _meter_of(request.feature, facts))
     resolved = charge_cost_basis(request, base, facts, findings)
     if base is None or findings.items:
         return None
@@ -56,12 +58,17 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
     )
 
 
-def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings) -> UsageLayer | None:
-    """The layer that the terms make, of a base or of an override; None with everything that is wrong noted."""
+def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings, meter_id: UUID | None) -> UsageLayer | None:
+    """The layer that the terms make, of a base or of an override; None with everything that is wrong noted.
+
+    A price that looks at usage events needs a meter that can tell them apart (`price_needs_usage_events`). Without a
+    meter there is another refusal, for the feature.
+    """
     required(terms.name, "name", findings)
     periods = _periods(terms, findings)
     discounts = _with_correlation_ids(terms.discounts, facts)
-    validate_terms(findings, terms.price, discounts, terms.unit_config)
+    events_metered = meter_id is None or meter_id in facts.parted_meters
+    validate_terms(findings, terms.price, discounts, terms.unit_config, events_metered=events_metered)
     if isinstance(terms.price, FlatPrice):
         findings.add("price", "price_flat_for_usage", "usage cannot have a flat price; make it a flat fee")
     if periods is None or findings.items or isinstance(terms.price, FlatPrice):
@@ -75,6 +82,11 @@ def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings) -> UsageLay
         description=terms.description,
         metadata=terms.metadata,
     )
+
+
+def _meter_of(ref: FeatureRef, facts: Facts) -> UUID | None:
+    feature = facts.features.get(ref.name)
+    return feature.meter_id if feature is not None else None
 
 
 def _periods(terms: UsageTerms, findings: Findings) -> Periods | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import assert_never
+from uuid import UUID
 
 from aggregates.charges.facts import Facts, HeldKey
 from aggregates.charges.flat_terms import flat_fee_layer, proposed_flat_fee
@@ -60,12 +61,15 @@ def validated(requests: Sequence[NewCharge], facts: Facts) -> tuple[Proposed, ..
     return complete
 
 
-def validated_usage_override(terms: object, facts: Facts) -> UsageLayer:
-    """The override layer that the terms make. Raises `ValidationFailed` with everything that is wrong."""
+def validated_usage_override(terms: object, facts: Facts, meter_id: UUID | None) -> UsageLayer:
+    """The override layer that the terms make of usage of that meter, if it is known which.
+
+    Raises `ValidationFailed` with everything that is wrong.
+    """
     findings = Findings()
     layer: UsageLayer | None = None
     if isinstance(terms, UsageTerms):
-        layer = usage_layer(terms, facts, findings)
+        layer = usage_layer(terms, facts, findings, meter_id)
     else:
         findings.add("terms", "wrong_charge_type", "usage is overridden by terms of usage")
     raise_findings(findings)

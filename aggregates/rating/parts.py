@@ -9,18 +9,16 @@ an event is a straight line of its value, so the group costs what its sum and it
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from aggregates.rating.prices import MatrixPrice, PercentagePrice, Price
 from aggregates.values.decimals import EXACT, LIMIT
 
-VALUE_PLACES = 18
+VALUE_PLACES: Final = 18
 """Values of usage events have at most so many decimals, so bounds are cut to them without changing who is beyond."""
 
 
@@ -57,17 +55,20 @@ def parts_needed(price: Price) -> PartsNeeded | None:
     if isinstance(price, MatrixPrice):
         return ByProperty(property_name=price.property_name, values=tuple([cell.value for cell in price.cells]))
     assert isinstance(price, PercentagePrice), f"{type(price).__name__} does not say which events it looks at"
+    least, most = _reaches(price.minimum_per_event, price), _reaches(price.maximum_per_event, price)
     return ByValue(
         free=price.free_events,
-        below=_reaches(price.minimum_per_event, price, math.ceil),
-        above=_reaches(price.maximum_per_event, price, math.floor),
+        below=None if least is None else _at_places(-(-least // 1)),
+        above=None if most is None else _at_places(most // 1),
     )
 
 
-def _reaches(cost: Decimal | None, price: PercentagePrice, whole: Callable[[Fraction], int]) -> Decimal | None:
-    """The value at which an event costs so much, at 18 decimals; None where every event costs the same."""
+def _reaches(cost: Decimal | None, price: PercentagePrice) -> Fraction | None:
+    """The value at which an event costs so much, in units of the last place; None where all events cost the same."""
     if cost is None or not price.percentage:
         return None
-    value = (Fraction(cost) - Fraction(price.fixed_fee or 0)) * 100 / Fraction(price.percentage)
-    bound = Decimal(whole(value * 10**VALUE_PLACES)).scaleb(-VALUE_PLACES, context=EXACT)
-    return max(-LIMIT, min(LIMIT, bound))
+    return (Fraction(cost) - Fraction(price.fixed_fee or 0)) * 100 / Fraction(price.percentage) * 10**VALUE_PLACES
+
+
+def _at_places(units: int) -> Decimal:
+    return max(-LIMIT, min(LIMIT, Decimal(units).scaleb(-VALUE_PLACES, context=EXACT)))

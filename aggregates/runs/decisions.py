@@ -23,6 +23,7 @@ from aggregates.event import Stream
 from aggregates.journal.chart import TaxBehavior
 from aggregates.outcome import Draft
 from aggregates.policies import UsageCreditCut
+from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.lines import booked
 from aggregates.rating.prices import Discounts, FlatPrice, Price, UnitConfig
 from aggregates.rating.rate import LineToRate
@@ -59,10 +60,14 @@ ENGINE = RunEngine.DELTA
 
 
 class Metered(msgspec.Struct, frozen=True):
-    """A meter's answer: the exact quantity, and the ingest position it had read to (decision 16)."""
+    """A meter's answer: the exact quantity, and the ingest position it had read to (decision 16).
+
+    `events` make the quantity up where the price looks at them, in the parts that `rating.parts_needed` names.
+    """
 
     quantity: Decimal
     position: int = 0
+    events: tuple[UsageEvent, ...] = ()
 
 
 class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,12 +138,15 @@ def run_in_hand(draft: Draft, run: Stream) -> RealizationRun:
 def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: Mint) -> Decimal:
     """Rate the run from what the meter answered; the rated total is the answer, credit not counted.
 
-    A quantity below zero is rated as zero, and its true value recorded (decision 18). Refuses a total below zero
-    (`ChargeTotalIsNegative`, lifecycles §5.5) before anything is emitted.
+    A quantity below zero is rated as zero, and its true value recorded (decision 18); where it comes in parts, that
+    holds of each: 5 in one region and -7 in another are 5 and 0. Refuses a total below zero (`ChargeTotalIsNegative`,
+    lifecycles §5.5) before anything is emitted.
     """
     state = run_in_hand(draft, run)
     assert state.stored_at_lt is not None, f"run {run.id} has no collection end, so it cannot be metered"
-    quantity = max(metered.quantity, ZERO)
+    below_zero = tuple(event for event in metered.events if event.quantity < ZERO)
+    events = tuple(event for event in metered.events if event.quantity >= ZERO)
+    quantity = max(metered.quantity - sum((event.quantity for event in below_zero), ZERO), ZERO)
     rated = rate_run(
         RunToRate(
             engine=ENGINE,
@@ -152,16 +160,18 @@ def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: 
             unit_config=terms.unit_config,
             stored_at_lt=state.stored_at_lt,
             line_name=terms.name,
+            events=events,
         )
     )
     checked(rated.totals, state)
-    if metered.quantity < ZERO:
+    if quantity != metered.quantity:
         draft.emit(
             run,
             QuantityClamped(
                 metered_quantity=plain(metered.quantity),
                 stored_at_lt=state.stored_at_lt,
                 meter_position=metered.position,
+                below_zero=below_zero,
             ),
         )
     draft.emit(

@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.event import DomainEvent
+from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.lines import DetailedLine
 from aggregates.rating.requests import RunEngine, Snapshot
 from aggregates.values.decimals import ZERO
@@ -103,12 +104,17 @@ class RealizationRunStarted(DomainEvent, frozen=True, kw_only=True):
 
 
 class QuantityClamped(DomainEvent, frozen=True, kw_only=True):
-    """The meter answered less than nothing, so the run is rated for zero; this keeps the true value (decision 18)."""
+    """The meter answered less than nothing, so the run is rated for zero; this keeps the true value (decision 18).
+
+    Where the price looks at parts of the usage, those `below_zero` are rated for zero and the others as they are;
+    `metered_quantity` is the true sum of all.
+    """
 
     NAME: ClassVar[str] = "realization_run.quantity_clamped.v1"
     metered_quantity: Decimal
     stored_at_lt: Instant
     meter_position: int
+    below_zero: tuple[UsageEvent, ...] = ()
 
 
 class RunRated(DomainEvent, frozen=True, kw_only=True):
@@ -117,9 +123,9 @@ class RunRated(DomainEvent, frozen=True, kw_only=True):
     `metered_quantity` is cumulative from the start of the charge's service period, `pre_line_quantity` the part
     earlier runs have billed. `totals` are as rated, before credit; they are the sum of `detailed_lines`.
     `meter_position` is the ingest position the meter had read to (decision 16). The engine and its version, the
-    `snapshots` it used, the `prior_runs` it saw and the `intent_version` with the price are what re-rating needs to
-    find the same lines again (run rating R15). A flat fee has `amount_after_proration` and
-    the `service_period` it is for instead of quantities and engine.
+    `snapshots` it used (quantities, with their parts where the price looks at events), the `prior_runs` it saw and the
+    `intent_version` with the price are what re-rating needs to find the same lines again (run rating R15). A flat fee
+    has `amount_after_proration` and the `service_period` it is for instead of quantities and engine.
     """
 
     NAME: ClassVar[str] = "realization_run.rated.v1"

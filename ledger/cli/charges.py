@@ -304,15 +304,39 @@ def _price_words(price: dict[str, Any]) -> str:
             words = f"{price['amount']} per started {price['quantity_per_package']}"
         case "dynamic":
             words = f"cost times {price['multiplier']}"
+        case "percentage":
+            words = _percentage_words(price)
+        case "matrix":
+            cells = [f"{cell['value']} at {cell['unit_price']}" for cell in price["cells"]]
+            words = f"a unit by {price['property_name']}: {', '.join(cells)}, else at {price['fallback']}"
+        case "tiered_package":
+            tiers = ", ".join(_tier_words(tier, "a package") for tier in price["tiers"])
+            words = f"packages of {price['quantity_per_package']}: {tiers}"
+        case "graduated_percentage":
+            words = f"of the value: {', '.join(_tier_words(tier, '%') for tier in price['tiers'])}"
         case _:
             words = f"{price['mode']}: {', '.join(_tier_words(tier) for tier in price['tiers'])}"
     commitments = [f"at {end} {price[f'{name}_amount']}" for end, name in _ENDS if price[f"{name}_amount"] is not None]
     return ", ".join([words, *commitments])
 
 
-def _tier_words(tier: dict[str, Any]) -> str:
+def _percentage_words(price: dict[str, Any]) -> str:
+    parts = [f"{price['percentage']} % of the value"]
+    parts += [f"{price[name]} {what}" for name, what in _PER_EVENT if price[name] is not None]
+    parts += [f"the first {price['free_events']} events free"] if price["free_events"] else []
+    return ", ".join(parts)
+
+
+_PER_EVENT = (
+    ("fixed_fee", "an event"),
+    ("minimum_per_event", "at least an event"),
+    ("maximum_per_event", "at most an event"),
+)
+
+
+def _tier_words(tier: dict[str, Any], each: str = "a unit") -> str:
     where = f"to {tier['up_to_amount']}" if tier["up_to_amount"] is not None else "above"
-    amounts = [(tier["unit_price"], "a unit"), (tier["flat_price"], "flat")]
+    amounts = [(tier.get("unit_price", tier.get("percentage")), each), (tier["flat_price"], "flat")]
     return f"{where} {' and '.join(f'{amount} {what}' for amount, what in amounts if amount is not None)}"
 
 

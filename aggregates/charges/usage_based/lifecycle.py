@@ -29,6 +29,7 @@ from aggregates.charges.intent import LayerName
 from aggregates.charges.state import Charge, ResolvedFeature
 from aggregates.charges.turn import Turn
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
+from aggregates.rating.parts import parts_needed
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import RealizationRunStarted, RunType
 from aggregates.values.errors import ActiveRunAlreadyExists
@@ -199,6 +200,7 @@ def rate_and_cover(turn: Turn, run_id: UUID) -> None:
         from_=turn.usage.service_period.from_,
         to=run.service_period_to,
         stored_at_lt=run.stored_at_lt,
+        parts=parts_needed(turn.usage.price),
     )
     metered = turn.facts.quantities.get(needed)
     assert metered is not None, f"charge {turn.charge_id}: {needed} has to be asked for before it is rated"

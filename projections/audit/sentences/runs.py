@@ -60,8 +60,9 @@ def sentence(record: Recorded[RunEvent], known: Known) -> str:
             what = f" {body.feature_key} from {period}" if body.feature_key else f" {period}"
             late = words.clause("; usage stored before ", words.moment(body.stored_at_lt) if body.stored_at_lt else "")
             return f"{run} started, {TYPES[body.type]}, for{what}{late}{' counts' if late else ''}"
-        case QuantityClamped(metered_quantity=metered):
-            return f"{run}: the meter answered {words.quantity(metered)}, so the run is rated for 0"
+        case QuantityClamped(metered_quantity=metered, below_zero=parts):
+            so = "what is below zero in parts of it" if parts else "the run"
+            return f"{run}: the meter answered {words.quantity(metered)}, so {so} is rated for 0"
         case RunRated(service_period=Period() as period_of_fee) as body:
             return f"{run} rated: a fee for {words.span(period_of_fee)} → {words.amount(body.totals.total, currency)}"
         case RunRated() as body:
