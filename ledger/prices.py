@@ -8,8 +8,8 @@ floats by name, because a binary float has already lost what was written.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, TypeVar, cast
 
 import msgspec

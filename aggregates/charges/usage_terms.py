@@ -21,6 +21,7 @@ from aggregates.charges.fields import (
 from aggregates.charges.intent import ChargeType, FeatureRef, Identity, Periods, UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.requests import NewUsageCharge, UsageTerms
+from aggregates.charges.state import Charge
 from aggregates.rating.prices import Discounts, FlatPrice
 from aggregates.rating.validation import validate_terms
 from aggregates.values.errors import Findings
@@ -34,7 +35,7 @@ def proposed_usage(request: NewUsageCharge, facts: Facts, findings: Findings) ->
     subscription(request.subscription, findings)
     feature_ref(request.feature, findings)
     tax = tax_config(request.tax, facts.invoicing_tax, facts, findings)
-    base = usage_layer(request.terms, facts, findings, _meter_of(request.feature, facts))
+    base = usage_layer(request.terms, facts, findings, _meter_named(request.feature, facts))
     resolved = charge_cost_basis(request, base, facts, findings)
     if base is None or findings.items:
         return None
@@ -84,8 +85,15 @@ def usage_layer(terms: UsageTerms, facts: Facts, findings: Findings, meter_id: U
     )
 
 
-def _meter_of(ref: FeatureRef, facts: Facts) -> UUID | None:
-    feature = facts.features.get(ref.name)
+def meter_of(charge: Charge, facts: Facts) -> UUID | None:
+    """The meter that the charge is resolved to, or that its feature names now; None where it names none."""
+    if charge.resolved_feature is not None:
+        return charge.resolved_feature.meter_id
+    return _meter_named(charge.identity.feature, facts)
+
+
+def _meter_named(ref: FeatureRef | None, facts: Facts) -> UUID | None:
+    feature = facts.features.get(ref.name) if ref is not None else None
     return feature.meter_id if feature is not None else None
 
 

@@ -6,8 +6,6 @@ together, a status that does not permit it. What is emitted after them cannot be
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from aggregates.charges import patches
 from aggregates.charges.events import (
     ChargeDeleted,
@@ -25,6 +23,7 @@ from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, Pa
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, collected_after, feature_of
+from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger
 from aggregates.rating.parts import parts_needed
@@ -102,22 +101,13 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
     patches.require_fresh(charge, patch.intent_version)
-    override = validated_usage_override(patch.terms, turn.facts, _meter_of(charge, turn.facts))
+    override = validated_usage_override(patch.terms, turn.facts, meter_of(charge, turn.facts))
     PATCHES.require(charge.status, Trigger.SET_OVERRIDE, charge.id)
 
     period = override.service_period
     turn.emit(OverrideSet(override=override, advance_after=_first_guard(charge, period.from_, period.to)))
     _begin_again(turn, Trigger.SET_OVERRIDE, ReopenedReason.OVERRIDE_SET)
     return True
-
-
-def _meter_of(charge: Charge, facts: Facts) -> UUID | None:
-    """The meter that the charge is resolved to, or that its feature names now; None where it names none."""
-    if charge.resolved_feature is not None:
-        return charge.resolved_feature.meter_id
-    ref = charge.identity.feature
-    feature = facts.features.get(ref.name) if ref is not None else None
-    return feature.meter_id if feature is not None else None
 
 
 def clear_override(turn: Turn, patch: ClearOverride) -> bool:
