@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from aggregates import customers
 from aggregates.catalogue import Meter
+from aggregates.rating.parts import ByProperty
 from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
 from aggregates.values.period import instant, timestamp
 from ledger.context import Context
@@ -81,10 +83,26 @@ class Usage:
 
         Raises `CustomerNotFound`, `MeterNotFound`.
         """
+        return self._store.quantity(self._query(customer, meter, from_, to, stored_at_lt))
+
+    def by_property(
+        self, customer: str, meter: str, property: str, from_: object, to: object, *, stored_at_lt: object = None
+    ) -> dict[str | None, Decimal]:
+        """The same quantity by value of a property of the usage events; None is for events without it.
+
+        5 in eu and 3 that nobody says where are `{"eu": 5, None: 3}`. Raises as `quantity`; `ValidationFailed`
+        (`meter_does_not_add_up`) for a meter that is neither a sum nor a count.
+        """
+        query = self._query(customer, meter, from_, to, stored_at_lt)
+        return {
+            part.value: part.quantity for part in self._store.parts(query, ByProperty(property_name=property)).parts
+        }
+
+    def _query(self, customer: str, meter: str, from_: object, to: object, stored_at_lt: object) -> MeterQuery:
         self._context.look.customer(customer)
         definition = self._context.look.meter(meter)
         cut = _EVER if stored_at_lt is None else instant(stored_at_lt)  # type: ignore[arg-type]
-        query = MeterQuery(
+        return MeterQuery(
             namespace=self._context.namespace,
             customer=customer,
             meter=definition,
@@ -92,7 +110,6 @@ class Usage:
             to=timestamp(to),  # type: ignore[arg-type]
             stored_at_lt=cut,
         )
-        return self._store.quantity(query)
 
     def conflicts(self, *, after: int = 0, limit: int = 1_000) -> list[StoredUsage]:
         """Events quarantined because their id is stored with another content, by place."""

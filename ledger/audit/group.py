@@ -4,6 +4,8 @@ report = ledger.audit.verify()
 assert report.sound, report.findings[0]
 for line in ledger.audit.history(charge=charge_id):
     print(line.at, line.sentence)
+for each in ledger.audit.why(run_id).lines:
+    print(as_text(each.steps))
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from ledger.audit.report import Progress, Report, Seal
 from ledger.audit.tables import index_row, keys_held
 from ledger.audit.telling import Histories
 from ledger.audit.verify import verify
+from ledger.audit.why import Explained, explained
 from ledger.context import Context
 from ledger.store import mapper
 from ledger.store.follow import Follower
@@ -94,6 +97,14 @@ class Audit:
             return histories.of_run(_uuid(run, RunNotFound))
         assert customer is not None
         return histories.of_customer(customer)
+
+    def why(self, run: UUID | str) -> Explained:
+        """Why a run came to its amount: quantity and its parts, price, and the steps that made each line.
+
+        Told from the events alone, as the run was rated last. 12 units at `graduated(("10", "1"), (None, "0.5"))` are
+        two lines: 10 x 1 = 10, and 2 x 0.5 = 1. Raises `RunNotFound`.
+        """
+        return explained(self._context.repository.store, self._context.namespace, _uuid(run, RunNotFound))
 
     def export(self, path: str | Path) -> int:
         """Write the whole log to a file, one JSON object per line, in order; how many lines that are.

@@ -1,4 +1,4 @@
-"""`ledger history`, `ledger verify`, `ledger export`: what happened, and that it did."""
+"""`ledger history`, `ledger why`, `ledger verify`, `ledger export`: what happened, why, and that it did."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import RenderableType
 
 from ledger.audit.report import Seal
 from ledger.cli import render
+from ledger.cli.charges import price_words
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
@@ -31,6 +32,38 @@ def history(
     columns = (Column("position", right=True), "at", Column("what happened", words=True))
     rows = [(line.position, line.at, line.sentence) for line in lines]
     return Shown(lines, (render.table(columns, rows, empty="Nothing happened."),))
+
+
+@command(app, "why")
+def why(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]) -> Shown:
+    """Explain a realization run: what was metered, its price, and the steps that made each line."""
+    found = session.ledger.audit.why(run)
+    currency = found.currency
+    figures: dict[str, object] = {
+        "charge": found.charge,
+        "period": render.period(found.period.from_, found.period.to),
+        "price": price_words(found.price),
+    }
+    if found.quantity is not None:
+        figures |= {"usage stored before": found.stored_at_lt, "quantity": found.quantity}
+    if found.true_quantity is not None:
+        figures["the meter said"] = found.true_quantity
+    parts: list[RenderableType] = [render.facts(f"Run {found.run}", figures)]
+    if found.parts:
+        columns = ("part of the usage", Column("events", right=True), Column("quantity", right=True))
+        rest = "any other" if any(part.properties for part in found.parts) else "events that cost alike"
+        rows = [(part.properties or rest, part.count, part.quantity) for part in found.parts]
+        parts += ["", render.table(columns, rows, empty="")]
+    if len(found.usage) > _PLAIN_STEPS:
+        parts += ["", render.heading("The quantity"), *(f"  {step.text}" for step in found.usage)]
+    for each in found.lines:
+        parts += ["", render.heading(each.line.name), *(f"  {step.text}" for step in each.steps)]
+    parts += ["", render.facts("All lines", {"total": render.money(found.totals.total, currency)})]
+    return Shown(found, tuple(parts))
+
+
+_PLAIN_STEPS = 2
+"""Metered, and so much to be billed: nothing was converted and nothing free."""
 
 
 @command(app, "verify")

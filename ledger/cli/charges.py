@@ -256,7 +256,7 @@ def show_charge(charge: Any) -> Shown:
         values |= {
             "feature": identity.feature.name if identity.feature else None,
             "period": render.period(layer.service_period.from_, layer.service_period.to),
-            "price": _price_words(render.plain_data(layer.price)),
+            "price": price_words(layer.price),
             "currency": identity.currency,
             "settlement": identity.settlement_mode,
             "moves by itself": charge.advance_after or "no more",
@@ -296,8 +296,12 @@ def show_purchases(found: Sequence[Any], *, empty: str) -> Shown:
     return Shown(found, (render.table(columns, rows, empty=empty),))
 
 
-def _price_words(price: dict[str, Any]) -> str:
+def price_words(given: Any) -> str:
+    """A price as people read it."""
+    price: dict[str, Any] = render.plain_data(given)
     match price["type"]:
+        case "flat":
+            return f"{price['amount']} for the period"
         case "unit":
             words = f"{price['amount']} a unit"
         case "package":
@@ -322,15 +326,15 @@ def _price_words(price: dict[str, Any]) -> str:
 
 def _percentage_words(price: dict[str, Any]) -> str:
     parts = [f"{price['percentage']} % of the value"]
-    parts += [f"{price[name]} {what}" for name, what in _PER_EVENT if price[name] is not None]
-    parts += [f"the first {price['free_events']} events free"] if price["free_events"] else []
+    parts += [f"{how}{price[name]} an event" for name, how in _PER_EVENT if price[name] is not None]
+    parts += [f"free events: {price['free_events']}"] if price["free_events"] else []
     return ", ".join(parts)
 
 
 _PER_EVENT = (
-    ("fixed_fee", "an event"),
-    ("minimum_per_event", "at least an event"),
-    ("maximum_per_event", "at most an event"),
+    ("fixed_fee", ""),
+    ("minimum_per_event", "at least "),
+    ("maximum_per_event", "at most "),
 )
 
 

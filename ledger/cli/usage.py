@@ -112,9 +112,18 @@ def quantity(
     meter: MeterKey,
     from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the window.")],
     to: Annotated[str, typer.Option("--to", metavar="TIME", help="End of the window, exclusive.")],
+    *,
+    by: Annotated[
+        str | None, typer.Option(metavar="PROPERTY", help="By value of this property of the usage events.")
+    ] = None,
 ) -> Shown:
     """What a meter answers for a window of event time, from the usage stored so far."""
     start, end = parse.moment(from_, "--from"), parse.moment(to, "--to")
+    if by is not None:
+        parts = session.ledger.usage.by_property(customer, meter, by, start, end)
+        rows = [{"value": value, "quantity": amount} for value, amount in parts.items()]
+        columns = (by, Column("quantity", right=True))
+        return Shown(rows, (render.table(columns, [tuple(row.values()) for row in rows], empty="Nothing was used."),))
     answer = session.ledger.usage.quantity(customer, meter, start, end)
     data = {"customer": customer, "meter": meter, "from": start, "to": end, "quantity": answer.quantity}
     return Shown(data, (render.facts(f"{meter} of {customer}", {k: data[k] for k in ("from", "to", "quantity")}),))

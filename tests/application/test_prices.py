@@ -15,10 +15,10 @@ import pytest
 from aggregates.catalogue import Aggregation
 from aggregates.charges.state import Charge
 from aggregates.event import DomainEvent
-from aggregates.rating import AnyUsagePrice, RunToRate, UsageEvent, booked, rate_run
+from aggregates.rating import AnyUsagePrice, RunToRate, UsageEvent, as_text, booked, rate_run
 from aggregates.runs.events import QuantityClamped, RunRated
 from aggregates.runs.state import RealizationRun
-from aggregates.values.errors import AdvanceRefused, ValidationFailed
+from aggregates.values.errors import AdvanceRefused, RunNotFound, ValidationFailed
 from aggregates.values.period import Period, timestamp
 from ledger import (
     committed,
@@ -32,6 +32,7 @@ from ledger import (
     unit,
     volume,
 )
+from ledger.audit.why import explained
 from ledger.charges import Charges
 from ledger.facade import Ledger
 from ledger.metering import usage as metering
@@ -300,3 +301,62 @@ def test_a_meter_of_ones_own_need_not_know_parts(ledger: Ledger) -> None:
 
     assert refused(error.value) == [("intents[0].price", "price_needs_usage_events")]
     assert charges.runs(plain.id)[0].metered_quantity == 7
+
+
+# ── why ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_why_tells_the_price_of_then_though_another_holds_now(ledger: Ledger) -> None:
+    """Rated at 1 a unit and voided when the price became 2: both runs say what made them."""
+    charge = january_charge(ledger)
+    used(ledger, "5", "2026-01-10T00:00:00Z")
+    at(ledger, "2026-02-01T00:00:00Z")
+    ledger.charges.advance("acme", charge.id)
+    ledger.charges.set_override(charge.id, price=unit("2"))
+
+    old, new = (ledger.audit.why(run.id) for run in ledger.charges.runs(charge.id))
+
+    assert (old.price, old.totals.total) == (unit("1"), Decimal(5))
+    assert (new.price, new.totals.total) == (unit("2"), Decimal(10))
+    assert as_text(new.lines[0].steps) == "5 units\nat 2 each\n5 x 2 = 10\ntotal 10"
+    assert new.usage[-1].text == "5 to be billed"
+
+
+def test_why_tells_what_the_meter_said_where_something_was_below_zero(ledger: Ledger) -> None:
+    charge = january_charge(ledger, price=BY_REGION)
+    used(ledger, "5", "2026-01-15T00:00:00Z", "us")
+    used(ledger, "-7", "2026-01-16T00:00:00Z", "eu")
+
+    why = ledger.audit.why(final(ledger, charge).id)
+
+    assert (why.true_quantity, why.quantity) == (Decimal(-2), Decimal(5))
+    assert why.parts == (UsageEvent(quantity=Decimal(5), properties={"region": "us"}),)
+
+
+def test_why_tells_of_a_flat_fee(ledger: Ledger) -> None:
+    """100 for January, of which it covers ten days: 32.26."""
+    fee = ledger.charges.create_flat_fee(
+        "acme",
+        amount="100",
+        period_from="2026-01-01T00:00:00Z",
+        period_to="2026-01-11T00:00:00Z",
+        full_service_period={"from_": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z"},
+        pro_rating=True,
+    )
+    ledger.charges.advance("acme")
+    (run,) = ledger.charges.runs(fee.id)
+
+    why = ledger.audit.why(run.id)
+
+    assert (why.amount, why.quantity, why.usage) == (Decimal("32.26"), None, ())
+    assert why.totals.total == Decimal("32.26")
+    assert why.lines[0].steps[-1].text == "total 32.26"
+
+
+def test_a_run_of_another_namespace_cannot_be_explained(ledger: Ledger) -> None:
+    run = final(ledger, january_charge(ledger))
+
+    with pytest.raises(RunNotFound):
+        explained(ledger.store, "another", run.id)
+    with pytest.raises(RunNotFound):
+        ledger.audit.why("nothing")
