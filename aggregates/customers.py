@@ -24,15 +24,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     `advance_limit`: how far below zero usage may take a balance, per currency and in its unit; absent is no limit.
     With a limit of 50 and 20 of credit, usage of 60 advances 40; of 80 it is refused as `advance_limit_exceeded`, and
     the charge waits until there is credit.
+    `progressive_billing`: whether usage may be invoiced in parts, before its period ends (lifecycles §8.2).
+    `auto_approve`: whether invoices are issued without anybody's approval. `payment_terms`: ISO 8601 duration from the
+    issue date to the due date, "P30D".
     """
 
     collection_interval: str | None = None
     zone: str | None = None
     usage_credit_cut: UsageCreditCut | None = None
     advance_limit: Decimal | None = None
+    progressive_billing: bool | None = None
+    auto_approve: bool | None = None
+    payment_terms: str | None = None
 
 
-DEFAULT_PROFILE = Profile(collection_interval="P2D", zone="UTC")
+DEFAULT_PROFILE = Profile(
+    collection_interval="P2D", zone="UTC", progressive_billing=False, auto_approve=True, payment_terms="P30D"
+)
 """What holds where neither the customer nor the namespace says otherwise."""
 
 
@@ -87,10 +95,8 @@ def effective(*profiles: Profile | None) -> Profile:
     for profile in reversed(profiles):
         if profile is None:
             continue
-        merged = Profile(
-            collection_interval=profile.collection_interval or merged.collection_interval,
-            zone=profile.zone or merged.zone,
-            usage_credit_cut=profile.usage_credit_cut or merged.usage_credit_cut,
-            advance_limit=profile.advance_limit if profile.advance_limit is not None else merged.advance_limit,
-        )
+        said = {
+            name: value for name in Profile.__struct_fields__ if (value := getattr(profile, name)) not in (None, "")
+        }
+        merged = msgspec.structs.replace(merged, **said)
     return merged

@@ -64,6 +64,13 @@ class Trigger(StrEnum):
     CLEAR_OVERRIDE = "clear_override"
     DELETE = "delete"
     VOID = "void"
+    INVOICE_CREATED = "invoice_created"
+    ATTACH_INVOICE_LINE = "attach_invoice_line"
+    COLLECTION_COMPLETED = "collection_completed"
+    INVOICE_ISSUED = "invoice_issued"
+    LINE_DELETED = "line_deleted"
+    LINE_CREDITED = "line_credited"
+    LINE_MANUAL_EDIT = "line_manual_edit"
     AUTHORIZED = "authorized"
     PAID = "paid"
 

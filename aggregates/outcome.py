@@ -32,6 +32,7 @@ class Savepoint(NamedTuple):
     """Versions and states as they were at one moment of a decision."""
 
     records: int
+    effects: int
     states: list[tuple[InHand, int, Any]]
     touched: list[UUID]
 
@@ -40,12 +41,14 @@ class Draft:
     """States in hand and events decided so far, in the order in which they happened.
 
     `evolvers` maps the name of an aggregate to its fold. `recorded_at` and `prev` of the records here are
-    provisional: they are settled when the draft is saved, and no fold looks at them.
+    provisional: they are settled when the draft is saved, and no fold looks at them. `effects` is what one aggregate
+    asks of another; whoever saves the draft has them applied before (lifecycles §4.2).
     """
 
     def __init__(self, origin: Origin, evolvers: Mapping[str, Evolve]) -> None:
         self.origin = origin
         self.records: list[AnyRecorded] = []
+        self.effects: list[Any] = []
         self._evolvers = evolvers
         self._in_hand: dict[UUID, InHand] = {}
         self._touched: dict[UUID, None] = {}
@@ -95,14 +98,20 @@ class Draft:
         self._touched[stream.id] = None
         return record
 
+    def take_effects(self) -> list[Any]:
+        """What is asked for and not applied yet; the caller applies it now."""
+        taken, self.effects = self.effects, []
+        return taken
+
     def savepoint(self) -> Savepoint:
         """Where the decision stands, to come back to when a part of it is refused."""
         states = [(held, held.version, held.state) for held in self._in_hand.values()]
-        return Savepoint(len(self.records), states, list(self._touched))
+        return Savepoint(len(self.records), len(self.effects), states, list(self._touched))
 
     def rollback(self, savepoint: Savepoint) -> None:
         """Forget what was decided since; streams put in hand since then stay, without the events."""
         del self.records[savepoint.records :]
+        del self.effects[savepoint.effects :]
         for held in self._in_hand.values():
             held.version, held.state = self._held_at(savepoint, held)
         self._touched = dict.fromkeys(savepoint.touched)

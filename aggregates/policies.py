@@ -28,6 +28,46 @@ class UsageCreditCut(StrEnum):
     """effective before T, expiring at or after T (decisions A)."""
 
 
+class RunEngine(StrEnum):
+    """What the lines of a run look like that corrects earlier ones (run rating, parts II and III); sums are the same.
+
+    Volume price, up to 15 units at 10, above at 5 for all; 15 units are invoiced as 150, then there are 16. `delta`
+    books +16 at 5 and −15 at 10 with no word on what the −15 takes back; `invoice_compatible_delta` makes each negative
+    line the reversal of one booked line, so that it fits on a credit note.
+    """
+
+    DELTA = "delta"
+    INVOICE_COMPATIBLE_DELTA = "invoice_compatible_delta"
+
+
+class ShrinkOverIssued(StrEnum):
+    """What happens to usage that was invoiced beyond the new end of a period, where no credit note is possible (c).
+
+    January to April was invoiced with 12 units, 4 of them in April; the charge is shrunk to the end of March.
+    `replace`: the run is invalid and March is billed again, 8 + 3 units on top of the invoice that stands. `hold`: the
+    intent changes and nothing is billed twice.
+    """
+
+    REPLACE = "replace"
+    HOLD = "hold"
+
+
+class CreditNotes(StrEnum):
+    """Whether issued lines can be corrected: with `off` an invoice that should change is only warned about."""
+
+    OFF = "off"
+    ON = "on"
+
+
+class NothingDue(StrEnum):
+    """What becomes of an issued invoice with figures and nothing to pay: 5.00 of usage, 5.00 of credit, 0.00 due."""
+
+    PAID = "paid"
+    """It is paid as soon as it is issued: there is nobody to wait for."""
+    PENDING = "pending"
+    """It waits for a payment report like any other."""
+
+
 class RecognizeCredit(StrEnum):
     """When usage that credit paid for becomes revenue (ledger §6.6).
 
@@ -42,7 +82,7 @@ class RecognizeCredit(StrEnum):
 
 
 class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One named bundle of choices.
+    """One named bundle of choices. What a namespace recorded before a choice existed reads as the reference's.
 
     `restored_credit_grace`: how long credit lives that a correction of ours gives back after its expiry: until
     max(its expiry, return + grace), counted in the customer's zone. 10 that expired on 10
@@ -57,12 +97,20 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recognize_credit: RecognizeCredit = RecognizeCredit.NEVER
     restored_credit_grace: Duration = Duration()
     correction_horizon: Duration = Duration(days=400)
+    run_engine: RunEngine = RunEngine.DELTA
+    shrink_over_issued: ShrinkOverIssued = ShrinkOverIssued.REPLACE
+    credit_notes: CreditNotes = CreditNotes.OFF
+    nothing_due: NothingDue = NothingDue.PENDING
 
     @staticmethod
     def reference() -> Policies:
         """The reference's behaviour, number for number."""
         return Policies(
             usage_credit_cut=UsageCreditCut.PERIOD_END,
+            run_engine=RunEngine.DELTA,
+            shrink_over_issued=ShrinkOverIssued.REPLACE,
+            credit_notes=CreditNotes.OFF,
+            nothing_due=NothingDue.PENDING,
             recognize_credit=RecognizeCredit.NEVER,
             restored_credit_grace=Duration(),
         )
@@ -72,6 +120,10 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """What a customer, a controller and an auditor would accept: the default of every new ledger."""
         return Policies(
             usage_credit_cut=UsageCreditCut.LAST_SECOND,
+            run_engine=RunEngine.INVOICE_COMPATIBLE_DELTA,
+            shrink_over_issued=ShrinkOverIssued.HOLD,
+            credit_notes=CreditNotes.ON,
+            nothing_due=NothingDue.PAID,
             recognize_credit=RecognizeCredit.WHEN_USED,
             restored_credit_grace=Duration(days=30),
         )

@@ -69,7 +69,10 @@ class Advancer:
         return AdvancedIds(tuple(moved), tuple(failed))
 
     def charge(self, work: Work, charge_id: UUID, facts: Facts) -> bool:
-        """Find what one charge needs to know, and let it walk; whether it moved. Raises what it refuses."""
+        """Find what one charge needs to know, and let it walk; whether it moved. Raises what it refuses.
+
+        What it asks of invoices is left on the draft (`Rounds.settle`).
+        """
         charge: Charge | None = work.draft.state(charge_id)
         if charge is None:
             raise ChargeNotFound(charge_id)

@@ -16,11 +16,9 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges import decisions as deciding
-from aggregates.charges import state as charge_state
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.facts import Facts
-from aggregates.charges.intent import ChargeType
-from aggregates.charges.proposal import keys_of
+from aggregates.charges.intent import ChargeType, SettlementMode
 from aggregates.charges.requests import (
     AnyPatch,
     ClearOverride,
@@ -33,18 +31,16 @@ from aggregates.charges.requests import (
     Shrink,
 )
 from aggregates.charges.state import Charge
-from aggregates.runs import state as run_state
-from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import (
     AdvanceRefused,
     ChargeNotFound,
     FeatureNotFound,
     Findings,
     LedgerError,
-    RunNotFound,
 )
 from ledger import validation
-from ledger.advance import AdvancedIds, Advancer, FailedAdvance, index
+from ledger.advance import AdvancedIds, FailedAdvance, index
+from ledger.charge_lookups import ChargeLookups
 from ledger.commands import (
     AdvanceCharges,
     CreateFlatFee,
@@ -53,9 +49,7 @@ from ledger.commands import (
     MovePeriodEndInput,
     SetOverrideInput,
 )
-from ledger.context import CommandId, Context
-from ledger.facts import FactFinder
-from ledger.ports import Meter
+from ledger.context import CommandId
 from ledger.terms import fee_request, overridden, period_order, usage_request
 from ledger.units import Unit, Work
 
@@ -75,6 +69,12 @@ class ChargesAnswer(msgspec.Struct, frozen=True):
     charges: tuple[UUID, ...] = ()
 
 
+class InvoicedNow(msgspec.Struct, frozen=True):
+    """What the receipt of "invoice now" keeps."""
+
+    invoices: tuple[UUID, ...] = ()
+
+
 class MovePeriodEnds(NamedTuple):
     """An extension or a shrink as it came in, before anything about it is checked."""
 
@@ -88,13 +88,8 @@ class MovePeriodEnds(NamedTuple):
 Act: TypeAlias = Callable[[Work, Facts], object]
 
 
-class Charges:
+class Charges(ChargeLookups):
     """Commands and look-ups of charges."""
-
-    def __init__(self, context: Context, meter: Meter) -> None:
-        self._context = context
-        self._facts = FactFinder(context, meter)
-        self._advancer = Advancer(context, self._facts)
 
     # ── creating ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -214,7 +209,8 @@ class Charges:
             return ChargesAnswer(created)
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
-        self._auto_advance(unit, customer)
+        self._auto_advance(unit, customer, requests)
+        self._invoice_now(unit, customer, answer.charges)
         return [self._known(charge_id) for charge_id in answer.charges]
 
     def _created(self, work: Work, customer: str, requests: Sequence[NewCharge]) -> tuple[UUID, ...]:
@@ -254,12 +250,40 @@ class Charges:
         except FeatureNotFound:
             validation.missing(findings, "feature", FeatureNotFound, feature)
 
-    def _auto_advance(self, unit: Unit, customer: str) -> None:
-        """Advance what is due in a unit of its own; its failure never is the creation's (lifecycles §14.1, R-24)."""
+    def _invoice_now(self, unit: Unit, customer: str, created: Sequence[UUID]) -> None:
+        """Invoice purchases that are due at once, each by itself; what fails is tried again by the worker (§17.2)."""
+        now = self._context.now()
+        for charge_id in created:
+            charge = self.get(charge_id)
+            is_purchase = charge.charge_type is ChargeType.CREDIT_PURCHASE and charge.gathering_line is not None
+            if not is_purchase or deciding.due_line(charge, now, progressive=False) is None:
+                continue
+            follow_up = unit.follow_up(f"invoices.invoice_now:{charge_id}", customer)
+            try:
+                self._context.units.carry_out(follow_up, InvoicedNow, self._invoicing(customer, charge_id))
+            except LedgerError as error:
+                log.warning("invoice_now_failed: customer %s, charge %s: %s", customer, charge_id, error)
+
+    def _invoicing(self, customer: str, charge_id: UUID) -> Callable[[Work], InvoicedNow]:
+        def decide(work: Work) -> InvoicedNow:
+            made = self.rounds.invoice_due(work, customer, (charge_id,))
+            index(work)
+            return InvoicedNow(made)
+
+        return decide
+
+    def _auto_advance(self, unit: Unit, customer: str, requests: Sequence[NewCharge]) -> None:
+        """Advance what is due in a unit of its own; its failure never is the creation's (lifecycles §14.1, R-24).
+
+        Only where something was created that is settled from credit alone; the rest waits for the worker.
+        """
+        modes = {getattr(request, "settlement_mode", SettlementMode.CREDIT_ONLY) for request in requests}
+        if modes == {SettlementMode.CREDIT_THEN_INVOICE}:
+            return
         follow_up = unit.follow_up("charges.auto_advance", customer)
         try:
             done = self._context.units.carry_out(
-                follow_up, AdvancedIds, lambda work: self._advancer.customer(work, customer)
+                follow_up, AdvancedIds, lambda work: self._advance_all(work, customer, None)
             )
         except LedgerError as error:
             log.warning("auto_advance_failed: customer %s: %s (%s)", customer, error, error.code)
@@ -294,13 +318,19 @@ class Charges:
             command,
             command_id,
             answer=AdvancedIds,
-            decide=lambda work: self._advancer.customer(work, command.customer, command.charge),
+            decide=lambda work: self._advance_all(work, command.customer, command.charge),
         )
         answer: AdvancedIds = done.answer
         for failed in answer.failed:
             if failed.charge == command.charge:
                 raise AdvanceRefused(failed.charge, failed.code, failed.message)
         return Advanced(tuple(self._known(charge_id) for charge_id in answer.moved), answer.failed)
+
+    def _advance_all(self, work: Work, customer: str, named: UUID | None) -> AdvancedIds:
+        answer = self._advancer.customer(work, customer, named)
+        self.rounds.settle(work, customer)
+        index(work)
+        return answer
 
     # ── patches ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -406,7 +436,7 @@ class Charges:
     def apply_patches(
         self,
         customer: str,
-        patches: Mapping[UUID | str, AnyPatch],
+        patches: Mapping[UUID, AnyPatch] | Mapping[str, AnyPatch],
         creates: Sequence[NewCharge] = (),
         *,
         command_id: CommandId = None,
@@ -436,15 +466,18 @@ class Charges:
         def decide(work: Work) -> ChargesAnswer:
             for charge_id in sorted(named):
                 self._apply(work, customer, charge_id, named[charge_id])
+            self.rounds.settle(work, customer)
             created = self._created(work, customer, creates) if creates else ()
             for charge_id in sorted(named):
                 self._walk_on(work, charge_id)
+            self.rounds.settle(work, customer)
             index(work)
             return ChargesAnswer((*sorted(named), *created))
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
         if creates:
-            self._auto_advance(unit, customer)
+            self._auto_advance(unit, customer, creates)
+            self._invoice_now(unit, customer, answer.charges)
         return [self.get(charge_id) for charge_id in answer.charges]
 
     def record_payment(self, charge: UUID | str, step: PaymentStep | str, *, command_id: CommandId = None) -> Charge:
@@ -493,7 +526,9 @@ class Charges:
 
         def decide(work: Work) -> ChargesAnswer:
             act(work, self._in_hand(work, customer, charge_id))
+            self.rounds.settle(work, customer)
             self._walk_on(work, charge_id)
+            self.rounds.settle(work, customer)
             index(work)
             return ChargesAnswer((charge_id,))
 
@@ -504,69 +539,7 @@ class Charges:
     def _apply(self, work: Work, customer: str, charge_id: UUID, patch: AnyPatch) -> None:
         deciding.apply(work.draft, charge_id, patch, self._in_hand(work, customer, charge_id))
 
-    def _in_hand(self, work: Work, customer: str, charge_id: UUID) -> Facts:
-        """Put one charge of the customer in hand with all it needs; the facts a patch of it may know."""
-        charge: Charge | None = work.state(charge_state.stream(charge_id, customer))
-        if charge is None or (charge.customer, charge.namespace) != (customer, self._context.namespace):
-            raise ChargeNotFound(charge_id)
-        work.load(*deciding.streams_needed(charge))
-        keys = keys_of(charge.customer, charge.identity)
-        resolved = charge.resolved_feature
-        facts = self._facts.of_customer(
-            work,
-            customer,
-            features=deciding.features_needed(charge),
-            keys=keys,
-            meters=(resolved.meter_id,) if resolved is not None else (),
-            looks_at_events=True,
-        )
-        return msgspec.structs.replace(facts, histories=self._facts.histories(work, charge))
-
     def _walk_on(self, work: Work, charge_id: UUID) -> None:
         """Let a charge that was decided about go as far as the clock allows."""
         charge: Charge = work.draft.state(charge_id)
         self._advancer.charge(work, charge_id, self._facts.of_customer(work, charge.customer))
-
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
-
-    def get(self, charge: UUID | str) -> Charge:
-        """The charge as it stands, right after any command. Raises `ChargeNotFound`."""
-        charge_id = self._charge_id(charge)
-        state: Charge | None = self._context.repository.load(charge_state.stream(charge_id, "")).state
-        if state is None or state.namespace != self._context.namespace:
-            raise ChargeNotFound(charge_id)
-        return state
-
-    def list(self, customer: str) -> list[Charge]:
-        """All charges of a customer in order of creation, deleted ones included. Raises `CustomerNotFound`."""
-        self._context.look.customer(customer)
-        rows = self._context.repository.store.charges_of(self._context.namespace, customer)
-        streams = [charge_state.stream(row.charge, customer) for row in rows]
-        return [entry.state for entry in self._context.repository.load_all(streams)]
-
-    def run(self, run: UUID | str) -> RealizationRun:
-        """A realization run as it stands. Raises `RunNotFound`."""
-        run_id = UUID(str(run))
-        state: RealizationRun | None = self._context.repository.load(run_state.stream(run_id, "")).state
-        if state is None:
-            raise RunNotFound(run_id)
-        return state
-
-    def runs(self, charge: UUID | str) -> builtins.list[RealizationRun]:
-        """All runs of a charge in order of creation, voided ones included."""
-        streams = [run_state.stream(entry.run_id, "") for entry in self.get(charge).runs]
-        return [entry.state for entry in self._context.repository.load_all(streams)]
-
-    def _known(self, charge_id: UUID) -> Charge:
-        """The charge as this process knows it, which is at least as it has just been saved; else from the store."""
-        cached = self._context.repository.cached(charge_state.stream(charge_id, ""))
-        known = cached.state if cached is not None else None
-        if isinstance(known, Charge) and known.namespace == self._context.namespace:
-            return known
-        return self.get(charge_id)
-
-    def _charge_id(self, charge: UUID | str) -> UUID:
-        try:
-            return charge if isinstance(charge, UUID) else UUID(charge)
-        except ValueError:
-            raise ChargeNotFound(charge) from None

@@ -50,6 +50,9 @@ class ProfileInput(Input):
     zone: Annotated[str, AfterValidator(_known_zone)] | None = None
     usage_credit_cut: UsageCreditCut | None = None
     advance_limit: ExactNumber | None = None
+    progressive_billing: bool | None = None
+    auto_approve: bool | None = None
+    payment_terms: DurationText | None = None
 
     @model_validator(mode="after")
     def _limit_not_negative(self) -> Self:
@@ -258,7 +261,7 @@ class CreatePurchase(Input):
     customer: Key
     currency: Key
     amount: ExactNumber
-    settlement: Literal["promotional", "external"] = "promotional"
+    settlement: Literal["promotional", "external", "invoice"] = "promotional"
     cost_basis: ExactNumber | None = None
     fiat_currency: Key = "USD"
     initial_status: Literal["created", "authorized", "settled"] | None = None
@@ -315,6 +318,15 @@ class SetOverrideInput(Input):
     discounts: DiscountsInput = None
     unit_config: UnitConfigInput = None
     intent_version: int | None = None
+
+
+class PaymentReportInput(Input):
+    """What a payment provider reports of an invoice."""
+
+    invoice: UUID
+    step: Literal["authorized", "paid", "failed"]
+    amount: ExactNumber | None = None
+    reference: Key | None = None
 
 
 class DeleteInput(Input):

@@ -10,6 +10,8 @@ from aggregates.charges import state as charges
 from aggregates.credits import state as credits_
 from aggregates.credits.pool import CreditPool
 from aggregates.event import AnyRecorded
+from aggregates.invoices import numbering
+from aggregates.invoices import state as invoices
 from aggregates.runs import state as runs
 from ledger.store.repository import Aggregate
 
@@ -30,6 +32,8 @@ AGGREGATES: dict[str, Aggregate] = {
     "realization_run": Aggregate(runs.evolve, runs.fold),
     # Only the pool grows for as long as its customer stays, so only the pool is kept as snapshots.
     "credit_pool": Aggregate(credits_.evolve, credits_.fold, "credit_pool.state.v2", CreditPool),
+    "invoice": Aggregate(invoices.evolve, invoices.fold),
+    "number_series": Aggregate(numbering.evolve, numbering.fold),
     "customer": Aggregate(customers.evolve, _folded(customers.evolve)),
     "catalog_entry": Aggregate(catalogue.evolve_entry, _folded(catalogue.evolve_entry)),
     "catalog_key": Aggregate(catalogue.evolve_key, _folded(catalogue.evolve_key)),

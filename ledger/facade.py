@@ -28,6 +28,7 @@ from ledger.context import Context
 from ledger.credits import Credits
 from ledger.customers import Customers
 from ledger.domain import AGGREGATES
+from ledger.invoices import Invoices
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
 from ledger.ports import Clock, Probe, SystemClock, no_probe
@@ -76,8 +77,9 @@ class Ledger:
         self.catalogue = Catalogue(context)
         self.usage = Usage(context, usage_store)
         self.charges = Charges(context, usage_store)
+        self.invoices = Invoices(context, self.charges.rounds, self.charges)
         self.credits = Credits(context, self.charges)
-        self.worker = Worker(context, self.charges)
+        self.worker = Worker(context, self.charges, self.invoices)
         self.views = Views(context, follower)
         self.projections = Projections(follower)
         self.audit = Audit(context, follower)

@@ -17,6 +17,7 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges.facts import CostBasisEntry, CostBasisNeeded, Facts, Feature, HeldKey, QuantityNeeded
 from aggregates.charges.state import Charge
 from aggregates.credits.pool import CreditPool
+from aggregates.invoices.effects import LineNotice
 from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.runs.decisions import Metered
@@ -95,6 +96,31 @@ class FactFinder:
     def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
         """Pools with what was sealed, where a correction of the charge's runs would need it."""
         return pools.histories(work, self._context.repository.store, charge)
+
+    def answering(self, work: Work, charge: Charge, notice: LineNotice, facts: Facts) -> Facts:
+        """The same with what one charge needs to act upon what its invoice tells it."""
+        look = self._context.within(work)
+        features = {**facts.features, **_features(look, deciding.features_needed(charge))}
+        known = msgspec.structs.replace(
+            facts,
+            features=features,
+            cost_bases=_rate(look, charge),
+            histories=self.histories(work, charge),
+        )
+        entry = charge.run_on_line(notice.line_id)
+        run: RealizationRun | None = work.draft.state(entry.run_id) if entry is not None else None
+        needed = deciding.quantities_answering(charge, notice, run, known)
+        quantities = {question: self._ask(look, charge.customer, question) for question in needed}
+        return msgspec.structs.replace(known, quantities=quantities)
+
+    def previewing(self, work: Work, charge: Charge, facts: Facts) -> Facts:
+        """The same with what a preview of what waits to be invoiced has to know."""
+        look = self._context.within(work)
+        features = {**facts.features, **_features(look, deciding.features_needed(charge))}
+        known = msgspec.structs.replace(facts, features=features)
+        question = deciding.preview_needed(work.draft, charge.id, known)
+        answers = {question: self._ask(look, charge.customer, question)} if question is not None else {}
+        return msgspec.structs.replace(known, quantities=answers)
 
     def _ask(self, look: Lookups, customer: str, question: QuantityNeeded) -> Metered:
         meter = look.meter_by_id(question.meter_id)

@@ -1,4 +1,4 @@
-"""`ledger.worker`: one pass over everything that is due, customer by customer.
+"""`ledger.worker`: one pass over everything that is due, customer by customer: charges, then what they have gathered.
 
 The worker asks the index which customers have a charge whose `advance_after` has come, and calls the customer-scoped
 advance for each. A failing customer is logged with its id and does not stop the others (lifecycles §15).
@@ -16,6 +16,7 @@ from aggregates.values.errors import LedgerError
 from ledger.advance import FailedAdvance
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
+from ledger.invoices import Invoices
 from ledger.validation import command_id as identified
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,10 @@ class WorkerReport(msgspec.Struct, frozen=True):
 class Worker:
     """Follows the clock: whatever is due is advanced."""
 
-    def __init__(self, context: Context, charges: Charges) -> None:
+    def __init__(self, context: Context, charges: Charges, invoices: Invoices) -> None:
         self._context = context
         self._charges = charges
+        self._invoices = invoices
 
     def due_customers(self) -> list[str]:
         """Customers with something due now, sorted."""
@@ -62,7 +64,7 @@ class Worker:
     def run_once(
         self, *, command_id: CommandId = None, progress: Callable[[str, int, int], None] | None = None
     ) -> WorkerReport:
-        """Advance every customer that has something due.
+        """Advance every customer that has something due, invoice what it has gathered, and move its invoices on.
 
         `progress` is called with (customer, done, all) after each. Running two passes at once is safe: the loser of a
         race decides again and finds the work done.
@@ -76,6 +78,7 @@ class Worker:
         for done, customer in enumerate(due, start=1):
             try:
                 answer = self._charges.advance(customer, command_id=uuid5(identity, customer))
+                self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
             except LedgerError as error:
                 log.warning("customer %s could not be advanced: %s (%s)", customer, error, error.code)
                 failed.append(FailedCustomer(customer, error.code, str(error)))

@@ -13,9 +13,11 @@ from pathlib import Path as File
 ROOT = File(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, PROMOTIONAL, VOIDING  # noqa: E402
+from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING  # noqa: E402
+from aggregates.charges.flat_fee import invoiced as invoiced_fee  # noqa: E402
 from aggregates.charges.flat_fee import lifecycle as flat_fee  # noqa: E402
 from aggregates.charges.turn import Turn  # noqa: E402
+from aggregates.charges.usage_based import invoiced as invoiced_usage  # noqa: E402
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH  # noqa: E402
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger, always  # noqa: E402
 
@@ -23,8 +25,22 @@ README = ROOT / "aggregates" / "charges" / "README.md"
 BEGIN = "<!-- lifecycles: printed by scripts/print_lifecycles.py -->"
 END = "<!-- end of lifecycles -->"
 
-PATHS: tuple[Path[Turn], ...] = (PATH, flat_fee.PATH, PROMOTIONAL, EXTERNAL)
-POLICIES: tuple[PatchPolicy, ...] = (PATCHES, flat_fee.PATCHES, VOIDING)
+PATHS: tuple[Path[Turn], ...] = (
+    PATH,
+    invoiced_usage.PATH,
+    flat_fee.PATH,
+    invoiced_fee.PATH,
+    PROMOTIONAL,
+    EXTERNAL,
+    INVOICE,
+)
+POLICIES: tuple[PatchPolicy, ...] = (
+    PATCHES,
+    invoiced_usage.PATCHES,
+    flat_fee.PATCHES,
+    invoiced_fee.PATCHES,
+    VOIDING,
+)
 
 
 def words(name: str) -> str:

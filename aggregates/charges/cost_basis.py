@@ -17,8 +17,6 @@ from aggregates.charges.intent import (
     FlatFeeLayer,
     ManualBasis,
     PinnedBasis,
-    Promotional,
-    PurchaseLayer,
     ResolvedCostBasis,
     SettlementMode,
     UsageLayer,
@@ -107,19 +105,11 @@ def _resolved(
 
 def cost_basis_needed(charge: Charge) -> CostBasisNeeded | None:
     """What has to be looked up in the rate table before the charge can move, if anything."""
-    basis = intended(charge)
+    basis = charge.cost_basis
     if charge.resolved_cost_basis is not None or not isinstance(basis, DynamicBasis):
         return None
     at = charge.intent.effective.service_period.from_
     return CostBasisNeeded(currency=charge.currency.key, fiat_currency=basis.fiat_currency.code, at=at)
-
-
-def intended(charge: Charge) -> CostBasis | None:
-    """The cost basis of the charge's intent: of a purchase's settlement, or of what is invoiced in fiat."""
-    layer = charge.intent.effective
-    if not isinstance(layer, PurchaseLayer):
-        return charge.identity.cost_basis
-    return None if isinstance(layer.settlement, Promotional) else layer.settlement.cost_basis
 
 
 def resolved_when_needed(

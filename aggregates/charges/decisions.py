@@ -12,15 +12,17 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, assert_never
 from uuid import UUID
 
-from aggregates.charges import cost_basis
+from aggregates.charges import cost_basis, gathering
 from aggregates.charges.credit_purchase import decisions as purchases
 from aggregates.charges.events import ChargeAdvanceFailed, ChargeCreated, ChargeEvent, Moved
 from aggregates.charges.facts import CostBasisNeeded, Facts, HeldKey, QuantityNeeded
 from aggregates.charges.flat_fee import decisions as flat_fee
+from aggregates.charges.flat_fee import invoiced_decisions as invoiced_fee
 from aggregates.charges.intent import (
     ChargeType,
     FeatureRef,
     FlatFeeLayer,
+    InvoiceSettlement,
     PinnedBasis,
     PurchaseLayer,
     SettlementMode,
@@ -39,19 +41,24 @@ from aggregates.charges.requests import (
     PaymentStep,
     SetOverride,
     Shrink,
+    ShrinkToRealized,
 )
 from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import decisions as usage
+from aggregates.charges.usage_based import invoiced_decisions as invoiced_usage
 from aggregates.charges.validation import require_free, validated
 from aggregates.event import Stream
+from aggregates.invoices.effects import InvoiceEffect, LineNotice
+from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import Status, Trigger
 from aggregates.outcome import Draft
 from aggregates.runs import state as run_state
 from aggregates.runs.state import RealizationRun
-from aggregates.values.decimals import exact
-from aggregates.values.errors import LedgerError, ReferenceInUse, UnsupportedOperation
-from aggregates.values.period import Instant
+from aggregates.values.decimals import ZERO, exact
+from aggregates.values.errors import LedgerError, NoLines, ReferenceInUse, UnsupportedOperation
+from aggregates.values.period import Instant, Period, instant
+from aggregates.values.totals import Totals
 
 # ── creation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +83,7 @@ def create(draft: Draft, requests: Sequence[NewCharge], facts: Facts) -> tuple[U
         created.append(charge_id)
     for charge_id, proposal in zip(created, proposals, strict=True):
         draft.emit(stream(charge_id, proposal.customer), _created(proposal, facts))
+        _gather_first(Turn(draft, charge_id, facts))
     return tuple(created)
 
 
@@ -94,6 +102,20 @@ def _created(proposal: Proposed, facts: Facts) -> ChargeCreated:
     )
 
 
+def _gather_first(turn: Turn) -> None:
+    """What is settled by invoice waits to be invoiced from the start: a fee of zero has nothing to invoice (§17.1)."""
+    charge, layer = turn.charge, turn.charge.intent.effective
+    match layer:
+        case PurchaseLayer():
+            waits = isinstance(layer.settlement, InvoiceSettlement)
+        case FlatFeeLayer():
+            waits = charge.is_invoiced and bool(layer.amount_after_proration)
+        case UsageLayer():
+            waits = charge.is_invoiced
+    if waits:
+        gathering.gather(turn, layer.service_period)
+
+
 def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
     """When the clock first has something to do: the period's start for usage, `invoice_at` for a flat fee (§14.1).
 
@@ -103,6 +125,8 @@ def _first_advance(proposal: Proposed, facts: Facts) -> Instant:
         case UsageLayer():
             return proposal.base.service_period.from_
         case FlatFeeLayer():
+            return proposal.base.periods.invoice_at
+        case PurchaseLayer(settlement=InvoiceSettlement()):
             return proposal.base.periods.invoice_at
         case PurchaseLayer():
             return facts.instant
@@ -147,6 +171,80 @@ def note_failure(draft: Draft, charge_id: UUID, refusal: LedgerError) -> bool:
     return True
 
 
+# ── what its invoice tells a charge ──────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def answer(draft: Draft, notice: LineNotice, facts: Facts) -> tuple[InvoiceEffect, ...]:
+    """Act upon what the invoice of one of the charge's lines did; what the charge asks invoices for in return (§17).
+
+    A repeat does nothing. Raises what the charge refuses: `ActiveRunAlreadyExists`, `RunNotFound`,
+    `UnsupportedOperation`, `ValidationFailed`, `PreconditionFailed`.
+    """
+    turn = Turn(draft, notice.charge_id, facts)
+    pending = draft.take_effects()
+    charge = turn.charge
+    if charge.charge_type is ChargeType.CREDIT_PURCHASE:
+        purchases.answer(turn, notice)
+    elif not charge.is_invoiced:
+        raise UnsupportedOperation(type(notice).__name__, charge.status.value, charge.id)
+    elif charge.charge_type is ChargeType.USAGE_BASED:
+        invoiced_usage.answer(turn, notice)
+    else:
+        invoiced_fee.answer(turn, notice)
+    asked = tuple(draft.take_effects())
+    draft.effects += pending
+    return asked
+
+
+def due_line(charge: Charge, now: datetime, *, progressive: bool) -> Period | None:
+    """What of the charge's gathering line can be invoiced now, or None (lifecycles §17.1).
+
+    A fee or a purchase from its `invoice_at` on, as a whole. Usage from its `invoice_at` on once its period is over;
+    before that, where billing is progressive, what of it has passed, if that is anything.
+    """
+    line = charge.gathering_line
+    if line is None or charge.is_deleted:
+        return None
+    is_due = now >= line.invoice_at
+    if charge.charge_type is not ChargeType.USAGE_BASED:
+        return line.period if is_due else None
+    if is_due and now >= line.period.to:
+        return line.period
+    until = min(instant(now), line.period.to)
+    return Period(line.period.from_, until) if progressive and until > line.period.from_ else None
+
+
+def preview_needed(draft: Draft, charge_id: UUID, facts: Facts) -> QuantityNeeded | None:
+    """What a meter has to answer before `preview`. Raises `NoLines` where nothing of the charge waits."""
+    turn = Turn(draft, charge_id, facts)
+    charge = turn.charge
+    if charge.gathering_line is None:
+        raise NoLines(charge.customer, facts.now)
+    return invoiced_usage.preview_needed(turn) if charge.charge_type is ChargeType.USAGE_BASED else None
+
+
+@exact
+def preview(draft: Draft, charge_id: UUID, facts: Facts) -> LineContent:
+    """What a line of everything that waits to be invoiced would show now; nothing is recorded (lifecycles §17.1)."""
+    turn = Turn(draft, charge_id, facts)
+    charge, line = turn.charge, turn.charge.gathering_line
+    if line is None:
+        raise NoLines(charge.customer, facts.now)
+    needed = preview_needed(draft, charge_id, facts)
+    if needed is not None:
+        return invoiced_usage.preview(turn, facts.quantities[needed])
+    amount = line.amount or ZERO
+    return LineContent(
+        name=charge.intent.effective.name, period=line.period, totals=Totals(amount=amount, total=amount)
+    )
+
+
+def provisional_line(charge: Charge, period: Period) -> LineContent:
+    """What a new line of the charge shows until the charge has answered."""
+    return LineContent(name=charge.intent.effective.name, period=period)
+
+
 # ── patches, payments, voiding: each answers whether anything was recorded ───────────────────────────────────
 
 
@@ -157,6 +255,8 @@ def apply(draft: Draft, charge_id: UUID, patch: AnyPatch, facts: Facts) -> bool:
             return extend(draft, charge_id, patch, facts)
         case Shrink():
             return shrink(draft, charge_id, patch, facts)
+        case ShrinkToRealized():
+            return shrink_to_realized(draft, charge_id, patch, facts)
         case SetOverride():
             return set_override(draft, charge_id, patch, facts)
         case ClearOverride():
@@ -179,6 +279,15 @@ def shrink(draft: Draft, charge_id: UUID, patch: MovePeriodEnd, facts: Facts) ->
     """Let the charge's periods end earlier (lifecycles §7.2, §16.2)."""
     turn = _patchable(draft, charge_id, facts, Trigger.SHRINK)
     return _layered(turn.charge).shrink(turn, patch)
+
+
+@exact
+def shrink_to_realized(draft: Draft, charge_id: UUID, patch: ShrinkToRealized, facts: Facts) -> bool:
+    """End a charge that is billed in parts where its latest run ends (lifecycles §8.4)."""
+    turn = _patchable(draft, charge_id, facts, Trigger.SHRINK_TO_REALIZED)
+    if turn.charge.charge_type is not ChargeType.USAGE_BASED or not turn.charge.is_invoiced:
+        raise UnsupportedOperation(Trigger.SHRINK_TO_REALIZED.value, turn.charge.status.value, charge_id)
+    return invoiced_usage.shrink_to_realized(turn, patch)
 
 
 @exact
@@ -245,7 +354,9 @@ class Layered(Protocol):
 
 LAYERED: dict[tuple[ChargeType, SettlementMode | None], Layered] = {
     (ChargeType.USAGE_BASED, SettlementMode.CREDIT_ONLY): usage,
+    (ChargeType.USAGE_BASED, SettlementMode.CREDIT_THEN_INVOICE): invoiced_usage,
     (ChargeType.FLAT_FEE, SettlementMode.CREDIT_ONLY): flat_fee,
+    (ChargeType.FLAT_FEE, SettlementMode.CREDIT_THEN_INVOICE): invoiced_fee,
 }
 """Who decides about a charge with layers, by type and way of settling."""
 
@@ -276,7 +387,16 @@ def _purchase(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> 
 def streams_needed(charge: Charge) -> tuple[Stream, ...]:
     """The streams to put in the draft, with the charge, before anything is decided: its runs that count, its pool."""
     runs = (run_state.stream(entry.run_id, charge.customer) for entry in charge.live_runs)
+    if charge.is_invoiced and charge.fiat_pool != charge.pool:
+        return (*runs, charge.pool, charge.fiat_pool)
     return (*runs, charge.pool)
+
+
+def streams_answering(charge: Charge, notice: LineNotice) -> tuple[Stream, ...]:
+    """The same for a notice: with the run of its line, which may count no longer."""
+    entry = charge.run_on_line(notice.line_id)
+    known = streams_needed(charge)
+    return known if entry is None else (*known, run_state.stream(entry.run_id, charge.customer))
 
 
 def features_needed(charge: Charge) -> tuple[str, ...]:
@@ -287,9 +407,18 @@ def features_needed(charge: Charge) -> tuple[str, ...]:
 
 def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
     """What meters have to answer before the charge advances; `run` is its current run. See `usage_based.decisions`."""
-    if charge.charge_type is not ChargeType.USAGE_BASED:
+    if charge.charge_type is not ChargeType.USAGE_BASED or charge.is_invoiced:
         return ()
     return usage.quantities_needed(charge, run, facts)
+
+
+def quantities_answering(
+    charge: Charge, notice: LineNotice, run: RealizationRun | None, facts: Facts
+) -> Sequence[QuantityNeeded]:
+    """What meters have to answer before the charge can act upon a notice; `run` is that of the line."""
+    if charge.charge_type is not ChargeType.USAGE_BASED:
+        return ()
+    return invoiced_usage.quantities_needed(charge, notice, run, facts)
 
 
 def cost_basis_needed(charge: Charge) -> CostBasisNeeded | None:
@@ -329,8 +458,15 @@ def index_row(charge: Charge) -> IndexRow:
         charge=charge.id,
         charge_type=charge.charge_type.value,
         status=charge.status.value,
-        advance_after=charge.advance_after,
+        advance_after=_next_due(charge),
     )
+
+
+def _next_due(charge: Charge) -> datetime | None:
+    """When a worker next has something to do for the charge: advance it, or invoice what it has gathered."""
+    line = charge.gathering_line
+    moments = [moment for moment in (charge.advance_after, line.invoice_at if line else None) if moment is not None]
+    return min(moments, default=None)
 
 
 def reservations(charge: Charge, event: ChargeEvent) -> tuple[Reserved, ...]:

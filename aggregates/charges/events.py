@@ -369,9 +369,14 @@ class OverrideCleared(DomainEvent, frozen=True, kw_only=True):
 
 
 class BaseIntentAmended(DomainEvent, frozen=True, kw_only=True):
-    """The system changed the base under an override: new periods, or its deletion. What is effective stays."""
+    """The base was changed: by the system under an override, or by an edit of a manually managed charge.
+
+    Under an override the base gets new periods or is deleted, and what is effective stays. An edit replaces it as a
+    whole (`base`).
+    """
 
     NAME: ClassVar[str] = "charge.base_intent_amended.v1"
+    base: Layer | None = None
     periods: Periods | None = None
     amount_after_proration: Decimal | None = None
     intent_deleted_at: Instant | None = None

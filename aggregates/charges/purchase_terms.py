@@ -21,6 +21,7 @@ from aggregates.charges.intent import (
     External,
     Identity,
     InitialStatus,
+    InvoiceSettlement,
     Periods,
     Promotional,
     PurchaseLayer,
@@ -154,8 +155,6 @@ def _settlement(asked: RequestedSettlement, currency: Currency, findings: Findin
         findings.add(f"{where}.initial_status", "unknown", f"{status!r} is none of created, authorized and settled")
     if asked.initial_status is not None and asked.type != "external":
         findings.add(f"{where}.initial_status", "not_allowed", "only an external purchase has an initial status")
-    if asked.type == "invoice":
-        findings.add(f"{where}.type", "unsupported", "purchases settled by invoice are not offered")
     if asked.type == "promotional":
         if asked.cost_basis is not None:
             findings.add(f"{where}.cost_basis", "not_allowed", "promotional credit has no cost basis")
@@ -166,4 +165,6 @@ def _settlement(asked: RequestedSettlement, currency: Currency, findings: Findin
     validate_cost_basis(asked.cost_basis, currency, findings, f"{where}.cost_basis")
     if findings.items:
         return None
+    if asked.type == "invoice":
+        return InvoiceSettlement(cost_basis=asked.cost_basis)
     return External(initial_status=InitialStatus(status), cost_basis=asked.cost_basis)

@@ -223,6 +223,14 @@ class Shrink(MovePeriodEnd, frozen=True, kw_only=True):
     """Let the periods end earlier."""
 
 
+class ShrinkToRealized(msgspec.Struct, frozen=True, kw_only=True):
+    """End a charge where its latest run ends; `service_period_to` says where the sender believes that is (§8.4)."""
+
+    service_period_to: datetime
+    source: PatchSource = PatchSource.API
+    intent_version: int | None = None
+
+
 class SetOverride(msgspec.Struct, frozen=True, kw_only=True):
     """Lay a complete snapshot over the base, for the whole period. The terms are those of the charge's type."""
 
@@ -246,7 +254,7 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     intent_version: int | None = None
 
 
-AnyPatch: TypeAlias = Extend | Shrink | SetOverride | ClearOverride | Delete
+AnyPatch: TypeAlias = Extend | Shrink | ShrinkToRealized | SetOverride | ClearOverride | Delete
 
 
 class PaymentStep(StrEnum):

@@ -60,13 +60,18 @@ from aggregates.charges.events import (
 )
 from aggregates.charges.intent import (
     ChargeType,
+    CostBasis,
+    FiatRate,
     FlatFeeLayer,
     Identity,
     Intent,
     Layer,
     LayerName,
     Periods,
+    Promotional,
+    PurchaseLayer,
     ResolvedCostBasis,
+    SettlementMode,
 )
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
@@ -229,6 +234,36 @@ class Charge(Kept, frozen=True, kw_only=True):
     def pool(self) -> Stream:
         """The stream of the credit pool that the charge draws on or fills."""
         return Stream("credit_pool", pool_id(self.namespace, self.customer, self.currency.key), self.customer)
+
+    @property
+    def invoice_currency(self) -> Currency:
+        """The fiat currency its lines are in: that of its cost basis where its own is a custom one."""
+        basis = self.cost_basis
+        return self.currency if basis is None or isinstance(basis, FiatRate) else basis.fiat_currency
+
+    @property
+    def cost_basis(self) -> CostBasis | None:
+        """The cost basis of its intent: of a purchase's settlement, or of what is invoiced in fiat."""
+        layer = self.intent.effective
+        if not isinstance(layer, PurchaseLayer):
+            return self.identity.cost_basis
+        return None if isinstance(layer.settlement, Promotional) else layer.settlement.cost_basis
+
+    @property
+    def has_overage(self) -> bool:
+        """Whether what credit of its own currency does not cover is invoiced in fiat (lifecycles §12.4)."""
+        return self.identity.cost_basis is not None
+
+    @property
+    def fiat_pool(self) -> Stream:
+        """The stream of the pool in which what is invoiced is booked; its own pool where that is fiat already."""
+        key = self.invoice_currency.key
+        return Stream("credit_pool", pool_id(self.namespace, self.customer, key), self.customer)
+
+    @property
+    def is_invoiced(self) -> bool:
+        """Whether what credit does not cover is settled by invoice."""
+        return self.identity.settlement_mode is SettlementMode.CREDIT_THEN_INVOICE
 
     @property
     def identity(self) -> Identity:
@@ -486,7 +521,7 @@ def _over(layer: Layer, periods: Periods, amount_after_proration: Decimal | None
 
 
 def _amended(intent: Intent, body: BaseIntentAmended) -> Layer:
-    base = intent.base
+    base = body.base or intent.base
     if body.periods is not None:
         base = _over(base, body.periods, body.amount_after_proration)
     if body.intent_deleted_at is not None:

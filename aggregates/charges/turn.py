@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from aggregates.charges.events import ChargeEvent, Moved, RealizationRunClosed, RunClosedReason, RunVoidNoted
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import FlatFeeLayer, PurchaseLayer, SettlementMode, UsageLayer
@@ -16,12 +18,14 @@ from aggregates.charges.state import Charge, RunEntry
 from aggregates.credits.events import SettlementMode as CreditMode
 from aggregates.credits.pool import CreditPool
 from aggregates.event import Stream
+from aggregates.invoices.effects import InvoiceEffect, LineNotice
 from aggregates.lifecycle import Row, Status, Trigger
 from aggregates.outcome import Draft
 from aggregates.policies import UsageCreditCut
 from aggregates.runs import decisions as runs
 from aggregates.runs import state as run_state
 from aggregates.runs.events import VoidReason
+from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import ChargeNotFound
 from aggregates.values.period import Instant
 
@@ -33,12 +37,13 @@ CREDIT_MODE = {
 
 
 class Turn:
-    """One charge while a decision is made about it."""
+    """One charge while a decision is made about it; `notice` is what its invoice told it, if that is what moves it."""
 
     def __init__(self, draft: Draft, charge_id: UUID, facts: Facts) -> None:
         self.draft = draft
         self.charge_id = charge_id
         self.facts = facts
+        self.notice: LineNotice | None = None
 
     # ── what guards read ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,15 +123,15 @@ class Turn:
         Usage and arrears count in the period they belong to, that is in the second before its end (decision 35). A
         flat fee takes the credit that is live when it is booked; the policy of the cut is for usage.
         """
-        charge, run = self.charge, runs.run_in_hand(self.draft, self.run_stream(run_id))
-        tax, layer = charge.identity.tax, charge.intent.effective
-        is_usage = isinstance(layer, UsageLayer)
-        at_end = run.booked_at == run.service_period_to and run.booked_at != run.service_period_from
+        charge = self.charge
+        tax = charge.identity.tax
+        is_usage = isinstance(charge.intent.effective, UsageLayer)
         return runs.CreditTerms(
             pool=charge.pool,
+            currency=charge.currency,
             cut=self.facts.policies.usage_credit_cut if is_usage else UsageCreditCut.PERIOD_END,
             mode=CREDIT_MODE[charge.identity.settlement_mode or SettlementMode.CREDIT_ONLY],
-            accounting_date=Instant(run.booked_at - timedelta(seconds=1)) if is_usage or at_end else run.booked_at,
+            accounting_date=self.accounting_date(run_id),
             now=self.facts.now,
             mint=self.facts.mint,
             tax_code=tax.tax_code_id if tax else None,
@@ -146,6 +151,39 @@ class Turn:
             history=facts.histories.get(self.charge.pool.id),
         )
 
+    def overage_terms(self, run_id: UUID) -> runs.CreditTerms | None:
+        """The fiat credit that may cover what is left of a run in a custom currency; None for other charges."""
+        charge = self.charge
+        if not charge.has_overage:
+            return None
+        return msgspec.structs.replace(
+            self.credit_terms(run_id),
+            pool=charge.fiat_pool,
+            currency=charge.invoice_currency,
+            movement=msgspec.structs.replace(self.movement, history=self.facts.histories.get(charge.fiat_pool.id)),
+        )
+
+    def accounting_date(self, run_id: UUID) -> Instant:
+        """The date statements go by: usage and arrears in the second before their end, else the booked time."""
+        run = self.run(run_id)
+        is_usage = isinstance(self.charge.intent.effective, UsageLayer)
+        at_end = run.booked_at == run.service_period_to and run.booked_at != run.service_period_from
+        return Instant(run.booked_at - timedelta(seconds=1)) if is_usage or at_end else run.booked_at
+
+    def run(self, run_id: UUID) -> RealizationRun:
+        """One of the charge's runs with everything decided so far. Raises `RunNotFound`."""
+        return runs.run_in_hand(self.draft, self.run_stream(run_id))
+
+    def ask(self, effect: InvoiceEffect) -> None:
+        """Ask an invoice for something; it is applied before the decision is saved (lifecycles §4.3)."""
+        self.draft.effects.append(effect)
+
+    def void_run(self, entry: RunEntry, reason: VoidReason) -> None:
+        """Give all credit of a run back and let it count no longer."""
+        terms, overage = self.credit_terms(entry.run_id), self.overage_terms(entry.run_id)
+        runs.void(self.draft, self.run_stream(entry.run_id), reason, terms, overage)
+        self.emit(RunVoidNoted(run_id=entry.run_id, reason=reason))
+
     def close_current_run(self, reason: RunClosedReason) -> None:
         """Let the current run be current no longer."""
         closed = RealizationRunClosed(
@@ -156,7 +194,6 @@ class Turn:
     def void_all_runs(self, reason: VoidReason) -> None:
         """For every run that counts: give all its credit back and mark it deleted; then no run is current."""
         for entry in self.charge.live_runs:
-            runs.void(self.draft, self.run_stream(entry.run_id), reason, self.credit_terms(entry.run_id))
-            self.emit(RunVoidNoted(run_id=entry.run_id, reason=reason))
+            self.void_run(entry, reason)
             if entry.run_id == self.charge.current_run_id:
                 self.close_current_run(RunClosedReason.VOIDED)

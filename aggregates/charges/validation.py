@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aggregates.charges.facts import Facts, HeldKey
 from aggregates.charges.flat_terms import flat_fee_layer, proposed_flat_fee
-from aggregates.charges.intent import ChargeType, FlatFeeLayer, SettlementMode, UsageLayer
+from aggregates.charges.intent import ChargeType, FlatFeeLayer, UsageLayer
 from aggregates.charges.proposal import Proposed
 from aggregates.charges.purchase_terms import proposed_purchase
 from aggregates.charges.requests import FlatFeeTerms, NewCharge, NewFlatFee, NewPurchase, NewUsageCharge, UsageTerms
@@ -116,8 +116,6 @@ def require_free(keys: Sequence[HeldKey], facts: Facts, draft: Draft) -> None:
 
 def _one(request: NewCharge, facts: Facts, findings: Findings, path: str) -> Proposed | None:
     own = Findings()
-    if getattr(request, "settlement_mode", None) is SettlementMode.CREDIT_THEN_INVOICE:
-        own.add("settlement_mode", "unsupported", "settlement by invoice is not offered")
     match request:
         case NewUsageCharge():
             proposal = proposed_usage(request, facts, own)

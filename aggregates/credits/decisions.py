@@ -11,7 +11,7 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     collect  open_advance                        credit is used               §6.2
     allocations                                  what a charge stores of it   §6.3
     correct  corrections                         value is given back          §6.7
-    accrue_usage  authorize_invoice  settle_invoice                           §6.5
+    accrue_usage  authorize_invoice  settle_invoice  release_invoice          §6.5
     credit_invoice  write_off  reinstate         invoiced value, taken back   decisions 22, 23
     recognize  reverse_recognition               revenue                      §6.6
     void  cancel                                 a grant is taken back        §6.8
@@ -29,6 +29,7 @@ from aggregates.credits.invoicing import (
     authorize_invoice,
     credit_invoice,
     reinstate,
+    release_invoice,
     settle_invoice,
     write_off,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "open_balance",
     "recognize",
     "reinstate",
+    "release_invoice",
     "reverse_recognition",
     "seal",
     "select",

@@ -303,7 +303,7 @@ class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
 
 
 class InvoicePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
-    """Payment of invoiced usage was authorized (ledger §6.5)."""
+    """Payment of invoiced usage was authorized (ledger §6.5); amounts below zero take an authorization back."""
 
     NAME: ClassVar[str] = "credit_pool.invoice_payment_authorized.v1"
     currency: Currency

@@ -100,6 +100,36 @@ def authorize_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayme
 
 
 @exact
+def release_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentAuthorized | None:
+    """Take an authorization back that will not be kept: receivable[authorized] +x, receivable[open] -x (decision 22).
+
+    None when it rounds to zero or less. Raises `CreditExceedsAccrued` when less is authorized and not yet settled.
+    """
+    request = opened(request)
+    amount = pool.currency.rounded(request.amount)
+    if amount <= 0:
+        return None
+    parts, excess = _apply(_meant(pool, request), amount, lambda accrual: accrual.authorized - accrual.settled)
+    if excess:
+        raise CreditExceedsAccrued(amount, amount - excess, request.charge)
+
+    postings = Postings()
+    at = when(request.booked_at, request)
+    for accrual, share in parts:
+        postings.add(templates.authorize(accrual.route, share, at, spend=request.charge, undone=True))
+    return InvoicePaymentAuthorized(
+        currency=pool.currency,
+        charge=request.charge,
+        run=request.run,
+        line=request.line,
+        amount=-amount,
+        booked_at=request.booked_at,
+        parts=tuple(AppliedPart(accrual=accrual.sequence, amount=-share) for accrual, share in parts),
+        transactions=postings.all(),
+    )
+
+
+@exact
 def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentSettled | None:
     """Record that money arrived: wash -x, receivable[authorized] +x. None when it rounds to zero or less.
 

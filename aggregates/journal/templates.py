@@ -119,14 +119,20 @@ def issue(
 
 
 def authorize(
-    route: Route, amount: Decimal, when: When, *, source: UUID | None = None, spend: UUID | None = None
+    route: Route,
+    amount: Decimal,
+    when: When,
+    *,
+    source: UUID | None = None,
+    spend: UUID | None = None,
+    undone: bool = False,
 ) -> Transaction:
-    """A payment is authorized: receivable[authorized] -x, receivable[open] +x."""
+    """A payment is authorized: receivable[authorized] -x, receivable[open] +x; undone when it will not come."""
     legs = (
         Leg(Account.RECEIVABLE, receivable(route, AUTHORIZED), -amount, source, spend),
         Leg(Account.RECEIVABLE, receivable(route), amount, source, spend),
     )
-    return _post(Template.PAYMENT_AUTHORIZE, when, amount, legs)
+    return _post(Template.PAYMENT_AUTHORIZE, when, amount, legs, reversing=undone)
 
 
 def settle(

@@ -28,7 +28,7 @@ from aggregates.rating.lines import booked
 from aggregates.rating.prices import Discounts, FlatPrice, Price, UnitConfig
 from aggregates.rating.rate import LineToRate
 from aggregates.rating.rate import rate as rate_line
-from aggregates.rating.requests import RunEngine, RunToRate
+from aggregates.rating.requests import PriorRun, RunEngine, RunToRate
 from aggregates.rating.run import rate_run
 from aggregates.runs.events import (
     CreditAllocation,
@@ -36,12 +36,15 @@ from aggregates.runs.events import (
     CreditsAllocated,
     CreditsCorrected,
     CreditSource,
+    FiatOverageCreditsAllocated,
+    FiatOverageCreditsCorrected,
     QuantityClamped,
     RunFinalized,
     RunRated,
     RunVoided,
     VoidReason,
 )
+from aggregates.runs.quantities import BilledRun, pre_line_quantity
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact, plain
 from aggregates.values.errors import (
@@ -54,9 +57,6 @@ from aggregates.values.identifiers import GroupRef, Mint
 from aggregates.values.money import Currency
 from aggregates.values.period import Duration, Instant, Period, instant
 from aggregates.values.totals import Totals
-
-ENGINE = RunEngine.DELTA
-"""One run realizes the whole charge, so there is nothing to subtract and every engine books the same amounts."""
 
 
 class Metered(msgspec.Struct, frozen=True):
@@ -71,7 +71,7 @@ class Metered(msgspec.Struct, frozen=True):
 
 
 class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What of the effective intent a run is rated by; `service_period` is that of the whole charge."""
+    """What of the effective intent a run is rated by, and how; `service_period` is that of the whole charge."""
 
     name: str
     service_period: Period
@@ -79,6 +79,7 @@ class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
     discounts: Discounts
     unit_config: UnitConfig | None
     intent_version: int
+    engine: RunEngine = RunEngine.DELTA
 
 
 class FeeTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +111,13 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
 class CreditTerms(msgspec.Struct, frozen=True, kw_only=True):
     """Which credit may cover a run: the pool, which lots count at the booked time, and the tax it is booked under.
 
-    Under `credit_only` what no credit covers becomes advance; under `credit_then_invoice` it is left to the invoice.
-    `accounting_date` is the date statements go by. `now` and `mint` are the facts of the command that a movement of
-    credit needs.
+    `currency` is the pool's. Under `credit_only` what no credit covers becomes advance; under `credit_then_invoice` it
+    is left to the invoice. `accounting_date` is the date statements go by. `now` and `mint` are the facts of the
+    command that a movement of credit needs.
     """
 
     pool: Stream
+    currency: Currency
     cut: UsageCreditCut
     mode: SettlementMode = SettlementMode.CREDIT_ONLY
     accounting_date: Instant
@@ -135,32 +137,38 @@ def run_in_hand(draft: Draft, run: Stream) -> RealizationRun:
 
 
 @exact
-def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: Mint) -> Decimal:
+def rate(
+    draft: Draft,
+    run: Stream,
+    terms: RatingTerms,
+    metered: Metered,
+    mint: Mint,
+    *,
+    others: Sequence[RealizationRun] = (),
+) -> Decimal:
     """Rate the run from what the meter answered; the rated total is the answer, credit not counted.
 
-    A quantity below zero is rated as zero, and its true value recorded (decision 18); where it comes in parts, that
-    holds of each: 5 in one region and -7 in another are 5 and 0. Refuses a total below zero (`ChargeTotalIsNegative`,
-    lifecycles §5.5) before anything is emitted.
+    `others` are the charge's other runs, whose lines are booked already. A quantity below zero is rated as zero, and
+    its true value recorded (decision 18); where it comes in parts, that holds of each: 5 in one region and -7 in
+    another are 5 and 0. Refuses a total below zero (`ChargeTotalIsNegative`, lifecycles §5.5) before anything is
+    emitted.
     """
     state = run_in_hand(draft, run)
     assert state.stored_at_lt is not None, f"run {run.id} has no collection end, so it cannot be metered"
     below_zero = tuple(event for event in metered.events if event.quantity < ZERO)
     events = tuple(event for event in metered.events if event.quantity >= ZERO)
     quantity = max(metered.quantity - sum((event.quantity for event in below_zero), ZERO), ZERO)
+    period = Period(state.service_period_from, state.service_period_to)
     rated = rate_run(
-        RunToRate(
-            engine=ENGINE,
-            price=terms.price,
-            currency=state.currency,
-            service_period=terms.service_period,
-            period=Period(state.service_period_from, state.service_period_to),
+        to_rate(
+            terms,
+            state.currency,
+            period=period,
             quantity=quantity,
-            run_id=str(run.id),
-            discounts=terms.discounts,
-            unit_config=terms.unit_config,
-            stored_at_lt=state.stored_at_lt,
-            line_name=terms.name,
             events=events,
+            others=others,
+            stored_at_lt=state.stored_at_lt,
+            run_id=run.id,
         )
     )
     checked(rated.totals, state)
@@ -178,6 +186,7 @@ def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: 
         run,
         RunRated(
             metered_quantity=plain(quantity),
+            pre_line_quantity=plain(pre_line_quantity(billed(others), state.service_period_to)),
             totals=rated.totals,
             detailed_lines=booked(rated.lines, [str(mint()) for _ in rated.lines]),
             rating_engine=rated.engine,
@@ -186,9 +195,53 @@ def rate(draft: Draft, run: Stream, terms: RatingTerms, metered: Metered, mint: 
             meter_position=metered.position,
             intent_version=terms.intent_version,
             snapshots=rated.snapshots,
+            prior_runs=tuple(UUID(run_id) for run_id in rated.prior_run_ids),
         ),
     )
     return rated.totals.total
+
+
+def to_rate(
+    terms: RatingTerms,
+    currency: Currency,
+    *,
+    period: Period,
+    quantity: Decimal,
+    events: tuple[UsageEvent, ...] = (),
+    others: Sequence[RealizationRun],
+    stored_at_lt: Instant | None = None,
+    run_id: UUID | None = None,
+) -> RunToRate:
+    """A run as rating wants to know it: with the lines that the charge's other runs have booked."""
+    return RunToRate(
+        engine=terms.engine,
+        price=terms.price,
+        currency=currency,
+        service_period=terms.service_period,
+        period=period,
+        quantity=quantity,
+        events=events,
+        run_id=str(run_id) if run_id is not None else None,
+        prior_runs=tuple(
+            PriorRun(
+                run_id=str(other.id),
+                period=Period(other.service_period_from, other.service_period_to),
+                lines=other.detailed_lines,
+                stored_at_lt=other.stored_at_lt,
+                voided=other.is_voided,
+            )
+            for other in others
+        ),
+        discounts=terms.discounts,
+        unit_config=terms.unit_config,
+        stored_at_lt=stored_at_lt,
+        line_name=terms.name,
+    )
+
+
+def billed(runs: Sequence[RealizationRun]) -> list[BilledRun]:
+    """The runs as far as quantities are concerned."""
+    return [BilledRun(run.service_period_to, run.metered_quantity, run.is_voided) for run in runs]
 
 
 @exact
@@ -247,7 +300,7 @@ def reconcile(draft: Draft, run: Stream, target: Decimal, credit: CreditTerms) -
     if delta > ZERO:
         _allocate(draft, state, target, delta, credit)
     elif delta < ZERO:
-        _give_back(draft, state, target, -delta, credit)
+        _reduce(draft, state, target, -delta, credit)
 
 
 def finalize(draft: Draft, run: Stream) -> None:
@@ -258,16 +311,69 @@ def finalize(draft: Draft, run: Stream) -> None:
     draft.emit(run, RunFinalized(totals=totals, no_fiat_transaction_required=True))
 
 
-def void(draft: Draft, run: Stream, reason: VoidReason, credit: CreditTerms) -> None:
-    """Give all of the run's credit back and mark it deleted; it stays in the history (lifecycles §7.2)."""
-    reconcile(draft, run, ZERO, credit)
+def void(
+    draft: Draft, run: Stream, reason: VoidReason, credit: CreditTerms, overage: CreditTerms | None = None
+) -> None:
+    """Give all of the run's credit back and mark it deleted; it stays in the history (lifecycles §7.2).
+
+    Fiat credit for an overage comes back first, then the credit of the run's own currency (lifecycles §6.3, §12.4).
+    """
+    give_all_back(draft, run, credit, overage)
     draft.emit(run, RunVoided(reason=reason, deleted_at=credit.now))
 
 
+@exact
+def give_all_back(draft: Draft, run: Stream, credit: CreditTerms, overage: CreditTerms | None) -> None:
+    """Correct all credit of the run, fiat credit for an overage first."""
+    state = run_in_hand(draft, run)
+    if overage is not None and state.fiat_credits_total:
+        corrections_ = _give_back(draft, state, state.fiat_credits_total, overage)
+        draft.emit(
+            run,
+            FiatOverageCreditsCorrected(corrections=corrections_, fiat=overage.currency, booked_at=state.booked_at),
+        )
+    reconcile(draft, run, ZERO, credit)
+
+
+@exact
+def cover_overage(draft: Draft, run: Stream, fiat_overage: Decimal, rate: Decimal, credit: CreditTerms) -> None:
+    """Set fiat credit of the customer against what is left of the run in fiat, once (lifecycles §12.4)."""
+    state = run_in_hand(draft, run)
+    if state.fiat_overage_credit_realizations:
+        return
+    parts = _collect(draft, state, fiat_overage, credit)
+    if parts:
+        draft.emit(
+            run,
+            FiatOverageCreditsAllocated(
+                allocations=parts,
+                fiat=credit.currency,
+                rate=plain(rate),
+                fiat_overage=plain(fiat_overage),
+                booked_at=state.booked_at,
+            ),
+        )
+
+
 def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
+    parts = _collect(draft, run, amount, credit)
+    if parts:
+        is_exact = credit.mode is SettlementMode.CREDIT_ONLY
+        draft.emit(
+            run.stream,
+            CreditsAllocated(allocations=parts, booked_at=run.booked_at, target=plain(target), exact=is_exact),
+        )
+
+
+def _reduce(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
+    parts = _give_back(draft, run, amount, credit)
+    draft.emit(run.stream, CreditsCorrected(corrections=parts, booked_at=run.booked_at, target=plain(target)))
+
+
+def _collect(draft: Draft, run: RealizationRun, amount: Decimal, credit: CreditTerms) -> tuple[CreditAllocation, ...]:
     """Collect from the pool, booked where the run is booked; in `credit_only` the parts sum to what was asked."""
     event = collect(
-        _pool(draft, credit.pool, run.currency),
+        _pool(draft, credit),
         Collect(
             charge=run.charge_id,
             run=run.id,
@@ -286,41 +392,33 @@ def _allocate(draft: Draft, run: RealizationRun, target: Decimal, amount: Decima
     )
     is_exact = credit.mode is SettlementMode.CREDIT_ONLY
     if event is None and not is_exact:
-        return
+        return ()
     parts = allocations(event) if event is not None else ()
     collected = sum((part.amount for part in parts), ZERO)
     if event is None or collected > amount or (is_exact and collected != amount):
         raise CreditAllocationsDoNotMatchTotal(collected=collected, target=amount)
     record = draft.emit(credit.pool, event)
     group = GroupRef(record.stream, record.version)
-    draft.emit(
-        run.stream,
-        CreditsAllocated(
-            allocations=tuple(
-                CreditAllocation(
-                    id=part.id,
-                    amount=plain(part.amount),
-                    source=CreditSource(part.kind),
-                    ledger_group=group,
-                    sort_hint=part.position,
-                )
-                for part in parts
-            ),
-            booked_at=run.booked_at,
-            target=plain(target),
-            exact=is_exact,
-        ),
+    return tuple(
+        CreditAllocation(
+            id=part.id,
+            amount=plain(part.amount),
+            source=CreditSource(part.kind),
+            ledger_group=group,
+            sort_hint=part.position,
+        )
+        for part in parts
     )
 
 
-def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decimal, credit: CreditTerms) -> None:
+def _give_back(draft: Draft, run: RealizationRun, amount: Decimal, credit: CreditTerms) -> tuple[CreditCorrection, ...]:
     """Let the pool correct newest first, and note per allocation what it gave back.
 
-    Booked where the allocation was, so that a provisional allocation and its
-    correction fall into the same accounts at the same time.
+    Booked where the allocation was, so that a provisional allocation and its correction fall into the same accounts
+    at the same time.
     """
     event = correct(
-        _pool(draft, credit.pool, run.currency),
+        _pool(draft, credit),
         Correct(
             charge=run.charge_id,
             run=run.id,
@@ -340,22 +438,15 @@ def _give_back(draft: Draft, run: RealizationRun, target: Decimal, amount: Decim
     _check_corrections(run, given_back, amount)
     record = draft.emit(credit.pool, event)
     group = GroupRef(record.stream, record.version)
-    draft.emit(
-        run.stream,
-        CreditsCorrected(
-            corrections=tuple(
-                CreditCorrection(
-                    id=credit.mint(),
-                    corrects=allocation,
-                    amount=plain(part),
-                    ledger_group=group,
-                    sort_hint=position,
-                )
-                for position, (allocation, part) in enumerate(given_back)
-            ),
-            booked_at=run.booked_at,
-            target=plain(target),
-        ),
+    return tuple(
+        CreditCorrection(
+            id=credit.mint(),
+            corrects=allocation,
+            amount=plain(part),
+            ledger_group=group,
+            sort_hint=position,
+        )
+        for position, (allocation, part) in enumerate(given_back)
     )
 
 
@@ -374,14 +465,12 @@ def _check_corrections(run: RealizationRun, given_back: Sequence[tuple[UUID, Dec
     """A correction names an allocation of this run, takes no more than is left of it, and sums to what was asked."""
     total = sum((part for _, part in given_back), ZERO)
     assert total == -amount, f"run {run.id}: {total} given back where {amount} was asked"
-    allocated = {r.id for r in run.credit_realizations if r.corrects is None}
     for allocation, part in given_back:
-        assert allocation in allocated, f"run {run.id}: {allocation} is no allocation of it"
         left = run.remaining(allocation)
         assert -part <= left, f"run {run.id}: {part} given back of {left} left of {allocation}"
 
 
-def _pool(draft: Draft, pool: Stream, currency: Currency) -> CreditPool:
-    assert draft.holds(pool.id), f"the pool {pool.id} has to be in hand before credit moves"
-    state: CreditPool | None = draft.state(pool.id)
-    return state if state is not None else CreditPool.empty(currency)
+def _pool(draft: Draft, credit: CreditTerms) -> CreditPool:
+    assert draft.holds(credit.pool.id), f"the pool {credit.pool.id} has to be in hand before credit moves"
+    state: CreditPool | None = draft.state(credit.pool.id)
+    return state if state is not None else CreditPool.empty(credit.currency)

@@ -242,13 +242,16 @@ class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
 
 
 class RunPaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
-    """So much of the run's invoiced total was promised; amounts are in fiat and without tax."""
+    """So much of the run's invoiced total was promised; amounts are in fiat and without tax.
+
+    Without a `ledger_group`: it is unapplied credit of the customer, which the ledger has already.
+    """
 
     NAME: ClassVar[str] = "realization_run.payment_authorized.v1"
     line_id: UUID
     invoice_id: UUID
     fiat_amount: Decimal
-    ledger_group: GroupRef
+    ledger_group: GroupRef | None = None
     authorized_at: datetime
 
 
@@ -258,7 +261,7 @@ class RunPaymentSettled(DomainEvent, frozen=True, kw_only=True):
     NAME: ClassVar[str] = "realization_run.payment_settled.v1"
     fiat_amount: Decimal
     in_full: bool
-    ledger_group: GroupRef
+    ledger_group: GroupRef | None = None
     settled_at: datetime
 
 

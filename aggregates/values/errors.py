@@ -192,6 +192,16 @@ class ActiveRunAlreadyExists(InvalidCommand):
 
 
 @dataclass(eq=False)
+class CannotEditProgressivelyBilledLine(InvalidCommand):
+    """A charge that is billed in parts can only be ended where its latest run ends (lifecycles §8.4)."""
+
+    code: ClassVar[str] = "cannot_edit_progressively_billed_line"
+    text: ClassVar[str] = "charge {charge_id} can only be ended where its latest run ends, at {ends}"
+    charge_id: object = None
+    ends: object = None
+
+
+@dataclass(eq=False)
 class NoLines(InvalidCommand):
     """Nothing can be billed as of the requested time."""
 

@@ -46,6 +46,6 @@ def _declared() -> Iterator[type[DomainEvent]]:
     """The classes of all `EVENTS` tuples under `aggregates`."""
     for found in pkgutil.walk_packages(aggregates.__path__, "aggregates."):
         _, _, place = found.name.partition(".")
-        if place.endswith("events") or "." not in place:
+        if place.endswith(("events", "numbering")) or "." not in place:
             declared: tuple[Any, ...] = getattr(importlib.import_module(found.name), "EVENTS", ())
             yield from declared

@@ -8,14 +8,20 @@ from typing import Any
 
 import msgspec
 
-from aggregates.charges.state import Charge
+from aggregates.charges.state import Charge, Payment
 from aggregates.credits.events import CreditCollected, CreditReturned
+from aggregates.credits.events import InvoiceUsageAccrued as PoolUsageAccrued
 from aggregates.event import AnyRecorded, aggregate_of
+from aggregates.invoices.events import LineDeleted
+from aggregates.invoices.lines import InvoiceLine
+from aggregates.invoices.state import Invoice
 from aggregates.lifecycle import Status
+from aggregates.runs.events import FiatOverageCreditsAllocated, RunPaymentAuthorized, RunPaymentSettled
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import LedgerError, ValidationFailed
 from aggregates.values.period import Instant, timestamp
-from tests.conformance.lifecycle_player import Json, OutOfSlice, Player
+from tests.conformance.lifecycle_notation import Json
+from tests.conformance.lifecycle_player import Player
 
 
 class Observed(msgspec.Struct):
@@ -28,20 +34,11 @@ class Observed(msgspec.Struct):
 def check(player: Player, expect: Json, seen: Observed) -> None:
     """Every expectation of a step; one that is not known here fails."""
     unknown = set(expect) - set(CHECKS)
-    if unknown & NEEDS_INVOICES and not unknown - NEEDS_INVOICES:
-        # A scenario of this slice has no invoices and no lines: only "there is none" can be expected of them.
-        for key in unknown:
-            assert not any(expect[key].values()) if isinstance(expect[key], dict) else not expect[key], key
-    else:
-        assert not unknown, f"expectations not known: {sorted(unknown)}"
+    assert not unknown, f"expectations not known: {sorted(unknown)}"
     if "error" not in expect and seen.error is not None:
         raise seen.error
     for key, wanted in expect.items():
-        if key in CHECKS:
-            CHECKS[key](player, wanted, seen)
-
-
-NEEDS_INVOICES = frozenset({"gathering_lines", "invoices", "invoices_count", "deleted_lines", "accruals"})
+        CHECKS[key](player, wanted, seen)
 
 
 def _error(player: Player, wanted: str | None, seen: Observed) -> None:
@@ -137,8 +134,145 @@ def _line(player: Player, wanted: Json, seen: Observed) -> None:
     assert player.line == {key: Decimal(value) for key, value in wanted.items()}
 
 
-def _nothing(player: Player, wanted: object, seen: Observed) -> None:
-    pass
+def _preview(player: Player, wanted: Json, seen: Observed) -> None:
+    for key, value in wanted.items():
+        if key == "totals":
+            _totals(player.preview["totals"], value)
+        else:
+            assert player.preview[key] == Decimal(value), key
+
+
+def _totals(found: Any, wanted: Json) -> None:
+    for name in ("amount", "charges_total", "discounts_total", "credits_total", "total"):
+        assert getattr(found, name) == Decimal(wanted.get(name, "0")), name
+
+
+def _gathering_lines(player: Player, wanted: dict[str, Json | None], seen: Observed) -> None:
+    for name, expected in wanted.items():
+        line = player.charge(name).gathering_line
+        if expected is None:
+            assert line is None
+            continue
+        assert line is not None, f"nothing of {name} waits to be invoiced"
+        for key, value in expected.items():
+            match key:
+                case "id_as":
+                    assert player.gathered.setdefault(value, line.id) == line.id
+                case "period":
+                    _period(line.period, value)
+                case "invoice_at":
+                    assert line.invoice_at == timestamp(value)
+                case "amount":
+                    assert line.amount == Decimal(value)
+                case other:
+                    raise AssertionError(f"{other} of a gathering line")
+
+
+def _period(found: Any, wanted: Json) -> None:
+    for bound, moment in wanted.items():
+        assert getattr(found, "from_" if bound == "from" else bound) == timestamp(moment), bound
+
+
+def _invoices(player: Player, wanted: dict[str, Json], seen: Observed) -> None:
+    for name, expected in wanted.items():
+        invoice = player.invoice(name)
+        for key, value in expected.items():
+            match key:
+                case "status":
+                    assert invoice.status.value == value
+                case "collection_at":
+                    assert invoice.collection_at == timestamp(value)
+                case "totals":
+                    _totals(invoice.totals, value)
+                case "lines":
+                    assert len(invoice.live_lines) == len(value)
+                    for line, each in zip(invoice.live_lines, value, strict=True):
+                        _check_line(player, invoice, line, each)
+                case "live_lines":
+                    assert len(invoice.live_lines) == value
+                case "issues":
+                    _issues(player, invoice, value)
+                case other:
+                    raise AssertionError(f"{other} of an invoice")
+
+
+def _issues(player: Player, invoice: Invoice, wanted: list[Json]) -> None:
+    if player.setup.get("credit_notes_available"):
+        # The reference adds its warning even so, because its invoices know no credit notes (the scenario's own notes).
+        # Ours credit the line; what was paid by credit alone needs no document, and its credit comes back.
+        assert invoice.issues == ()
+        return
+    assert len(invoice.issues) == len(wanted)
+    for issue, expected in zip(invoice.issues, wanted, strict=True):
+        for key, value in expected.items():
+            assert str(getattr(issue, key)) == value
+
+
+def _check_line(player: Player, invoice: Invoice, line: InvoiceLine, wanted: Json) -> None:
+    content = line.content
+    for key, value in wanted.items():
+        match key:
+            case "charge":
+                assert line.charge_id == player.charges[value]
+            case "totals":
+                _totals(content.totals, value)
+            case "period":
+                _period(content.period, value)
+            case "quantity" | "pre_line_quantity" | "unit_amount":
+                assert getattr(content, key) == Decimal(value), key
+            case "currency":
+                assert invoice.currency.code == value
+            case "name_suffix":
+                assert content.name.endswith(value)
+            case "collection_end_override":
+                assert content.collected_after == timestamp(value)
+            case other:
+                raise AssertionError(f"{other} of a line")
+
+
+def _invoices_count(player: Player, wanted: int, seen: Observed) -> None:
+    assert len(player.ledger.invoices.list(player.customer)) == wanted
+
+
+def _deleted_lines(player: Player, wanted: list[Json], seen: Observed) -> None:
+    gone = [(r.stream, r.body.line_id) for r in seen.records if isinstance(r.body, LineDeleted)]
+    assert len(gone) == len(wanted)
+    for (invoice_id, line_id), expected in zip(gone, wanted, strict=True):
+        assert invoice_id == player.invoices[expected["invoice"]]
+        line = player.ledger.invoices.get(invoice_id).line(line_id)
+        assert line is not None
+        assert line.charge_id == player.charges[expected["charge"]]
+
+
+def _invoice_lines_of(player: Player, wanted: dict[str, int], seen: Observed) -> None:
+    for name, count in wanted.items():
+        charge = player.charges[name]
+        lines = [line for each in player.ledger.invoices.list(player.customer) for line in each.live_lines]
+        assert len([line for line in lines if line.charge_id == charge]) == count
+
+
+def _fiat_allocations(player: Player, wanted: list[str], seen: Observed) -> None:
+    allocated = [r.body for r in seen.records if isinstance(r.body, FiatOverageCreditsAllocated)]
+    _amounts([sum((a.amount for a in body.allocations), Decimal(0)) for body in allocated], wanted)
+
+
+def _accruals(player: Player, wanted: list[str], seen: Observed) -> None:
+    _amounts([r.body.amount for r in seen.records if isinstance(r.body, PoolUsageAccrued)], wanted)
+
+
+def _accruals_count(player: Player, wanted: int, seen: Observed) -> None:
+    assert len([r for r in seen.records if isinstance(r.body, PoolUsageAccrued)]) == wanted
+
+
+def _payment_facts(player: Player, wanted: list[str], seen: Observed) -> None:
+    kinds: dict[type[Any], str] = {RunPaymentAuthorized: "authorized", RunPaymentSettled: "settled"}
+    assert [kinds[type(r.body)] for r in seen.records if type(r.body) in kinds] == wanted
+
+
+def _derived(player: Player, wanted: object, seen: Observed) -> None:
+    """Part of a step that was worked out from the rules; it holds like the rest."""
+    if isinstance(wanted, dict):
+        check(player, wanted, Observed(seen.records))
 
 
 CHECKS: dict[str, Callable[[Player, Any, Observed], None]] = {
@@ -156,7 +290,17 @@ CHECKS: dict[str, Callable[[Player, Any, Observed], None]] = {
     "balances": _balances,
     "charges": _charges,
     "line": _line,
-    "derived": _nothing,
+    "preview": _preview,
+    "gathering_lines": _gathering_lines,
+    "invoices": _invoices,
+    "invoices_count": _invoices_count,
+    "deleted_lines": _deleted_lines,
+    "invoice_lines_of": _invoice_lines_of,
+    "fiat_allocations": _fiat_allocations,
+    "accruals": _accruals,
+    "accruals_count": _accruals_count,
+    "payment_facts": _payment_facts,
+    "derived": _derived,
 }
 
 
@@ -188,14 +332,14 @@ def _current_run(player: Player, charge: Charge, wanted: Json | None) -> None:
         assert charge.current_run_id is None
         return
     current = next(run for run in player.runs(charge) if run.id == charge.current_run_id)
-    _check_run(charge, current, wanted)
+    _check_run(player, charge, current, wanted)
 
 
 def _runs(player: Player, charge: Charge, wanted: list[Json]) -> None:
     runs = player.runs(charge)
     assert len(runs) == len(wanted)
     for run, expected in zip(runs, wanted, strict=True):
-        _check_run(charge, run, expected)
+        _check_run(player, charge, run, expected)
 
 
 def _runs_count(player: Player, charge: Charge, wanted: int) -> None:
@@ -255,7 +399,10 @@ def _grant(player: Player, charge: Charge, wanted: Json | None) -> None:
 
 
 def _external_payment(player: Player, charge: Charge, wanted: Json | None) -> None:
-    payment = charge.payment
+    _payment(charge.payment, wanted)
+
+
+def _payment(payment: Payment | None, wanted: Json | None) -> None:
     if wanted is None:
         assert payment is None
         return
@@ -273,7 +420,7 @@ def _external_payment(player: Player, charge: Charge, wanted: Json | None) -> No
 
 
 def _invoice_settlement(player: Player, charge: Charge, wanted: Json | None) -> None:
-    assert wanted is None, "purchases settled by invoice are out of slice"
+    _payment(charge.payment if charge.linked_line is not None else None, wanted)
 
 
 def _resolved_cost_basis(player: Player, charge: Charge, wanted: Json | None) -> None:
@@ -328,7 +475,7 @@ CHARGE_CHECKS: dict[str, Callable[[Player, Charge, Any], None]] = {
 }
 
 
-def _check_run(charge: Charge, run: RealizationRun, wanted: Json) -> None:
+def _check_run(player: Player, charge: Charge, run: RealizationRun, wanted: Json) -> None:
     realized = [realization.amount for realization in run.credit_realizations]
     corrections = [r.amount for r in run.credit_realizations if r.corrects is not None]
     for key, value in wanted.items():
@@ -340,7 +487,7 @@ def _check_run(charge: Charge, run: RealizationRun, wanted: Json) -> None:
             case "current":
                 assert (charge.current_run_id == run.id) == value
             case "voided":
-                assert run.is_voided == (value is not None)
+                assert {"deleted": run.deleted_at is not None, "invalid": run.type.value.startswith("invalid")}[value]
             case "deleted":
                 assert (run.deleted_at is not None) == value
             case "service_period_to" | "stored_at_lt":
@@ -359,15 +506,48 @@ def _check_run(charge: Charge, run: RealizationRun, wanted: Json) -> None:
             case "corrections":
                 assert corrections == [Decimal(amount) for amount in value]
             case "detailed_lines":
-                found = [(d.totals.amount, d.totals.discounts_total, d.totals.total) for d in run.detailed_lines]
-                assert found == [tuple(Decimal(d.get(k, "0")) for k in ("amount", "discount", "total")) for d in value]
+                shown = [[d.totals.amount, d.totals.discounts_total, d.totals.total] for d in run.detailed_lines]
+                assert shown == [[Decimal(d.get(k, "0")) for k in ("amount", "discount", "total")] for d in value]
             case "detailed_lines_count":
                 assert len(run.detailed_lines) == value
             case "no_fiat_transaction_required":
                 assert run.no_fiat_transaction_required == value
             case "credits_booked_at":
                 assert run.booked_at == timestamp(value)
-            case "invoice_usage" | "payment" | "invoice":
-                assert value is None, f"{key} of a run is out of slice"
+            case "invoice":
+                assert run.invoice_id == player.invoices[value]
+            case "fiat_overage_credits":
+                found = [realization.amount for realization in run.fiat_overage_credit_realizations]
+                assert found == [Decimal(amount) for amount in value]
+            case "invoice_usage" | "accrued_usage":
+                _check_usage(run, value)
+            case "payment":
+                _check_payment(run, value)
             case other:
-                raise OutOfSlice(f"the {other} of a run")
+                raise AssertionError(f"{other} of a run")
+
+
+def _check_usage(run: RealizationRun, wanted: Json | None) -> None:
+    if wanted is None:
+        # A run that needs no fiat transaction has a usage fact without a ledger group, which the runner hides (D28).
+        assert run.invoice_usage is None or run.invoice_usage.ledger_group is None
+        return
+    assert run.invoice_usage is not None
+    _period(run.invoice_usage.period, wanted.get("period", {}))
+    if "totals" in wanted:
+        _totals(run.invoice_usage.totals, wanted["totals"])
+
+
+def _check_payment(run: RealizationRun, wanted: Json | None) -> None:
+    if wanted is None:
+        assert run.payment is None
+        return
+    assert run.payment is not None
+    for key, value in wanted.items():
+        match key:
+            case "status":
+                assert run.payment.status == value
+            case "fiat_amount":
+                assert run.payment.fiat_amount == Decimal(value)
+            case other:
+                raise AssertionError(f"{other} of a payment")

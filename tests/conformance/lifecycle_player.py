@@ -4,19 +4,19 @@ Where credit comes from in a scenario (its allocator) is set up as grants (decis
 nothing, because a credit-only shortfall is advance of the same amount; `up_to` is a promotional grant before the first
 step; `scripted` grants each amount before the step of its call. Faults go through the facade's probe.
 
-What a scenario needs and the product does not offer yet raises `OutOfSlice` with the reason: such a scenario is
-reported as skipped, by that reason, and never silently.
+A charge that a scenario places in the middle of a lifecycle is brought there by commands.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from aggregates.charges import decisions as deciding
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.intent import (
     CostBasis,
@@ -31,7 +31,6 @@ from aggregates.charges.intent import (
 )
 from aggregates.charges.requests import (
     AnyPatch,
-    Bounds,
     Delete,
     Extend,
     FlatFeeTerms,
@@ -42,38 +41,48 @@ from aggregates.charges.requests import (
     PatchSource,
     RequestedSettlement,
     Shrink,
+    ShrinkToRealized,
     UsageTerms,
 )
 from aggregates.charges.state import Charge
 from aggregates.event import AnyRecorded
-from aggregates.policies import Policies
-from aggregates.rating.prices import (
-    AnyPrice,
-    DynamicPrice,
-    FlatPrice,
-    PackagePrice,
-    PercentageDiscount,
-    Tier,
-    TieredPrice,
-    UnitPrice,
-)
+from aggregates.invoices import decisions as invoicing
+from aggregates.invoices.effects import LinePaymentAuthorized, LinePaymentSettled
+from aggregates.invoices.facts import InvoiceFacts
+from aggregates.invoices.lines import LineKind
+from aggregates.invoices.requests import NewInvoice, NewLine
+from aggregates.invoices.state import Invoice
+from aggregates.policies import CreditNotes, Policies
 from aggregates.runs.quantities import BilledRun, line_quantity
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import Unavailable
 from aggregates.values.identifiers import pool_id
 from aggregates.values.money import FIAT, Currency, fiat
-from aggregates.values.period import Instant, timestamp
+from aggregates.values.period import timestamp
 from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
+from ledger.rounds import Rounds
 from ledger.store import mapper
-
-Json = dict[str, Any]
+from ledger.units import Work
+from tests.conformance.lifecycle_notation import (
+    ACCOUNTS,
+    Json,
+    bounds,
+    discount_of,
+    fits,
+    optional_bounds,
+    optional_time,
+    ordinal,
+    price,
+    window,
+)
 
 CALLS = {
     "allocator": "credit_pool.CreditCollected",
     "corrector": "credit_pool.CreditReturned",
     "meter": "meter.quantity",
+    "invoice_sync": "invoice.sync",
 }
 
 OFFERED = frozenset(
@@ -88,15 +97,19 @@ OFFERED = frozenset(
         "purchase_payment",
         "void_purchase",
         "map_line_quantity",
+        "invoice_pending_lines",
+        "advance_invoice",
+        "approve_invoice",
+        "retry_invoice",
+        "invoice_payment",
+        "preview_gathering_line",
+        "charge_invoice_trigger",
+        "standard_lines_created",
         "change_billing_profile",
         "set_fault",
         "none",
     }
 )
-
-
-class OutOfSlice(Exception):
-    """The scenario needs something that is not offered yet; the reason says what."""
 
 
 class Faults:
@@ -113,7 +126,7 @@ class Faults:
 
     def fail_next(self, port: str, count: int) -> None:
         if port not in CALLS:
-            raise OutOfSlice(f"faults of the {port}")
+            raise AssertionError(f"faults of the {port}")
         self._failing[CALLS[port]] = count
 
 
@@ -132,14 +145,16 @@ class Player:
     """A ledger set up as a scenario asks, and its commands by the scenario's names."""
 
     def __init__(self, setup: Json) -> None:
-        if setup.get("given"):
-            raise OutOfSlice("a charge placed in the middle of a lifecycle of invoices")
         self.setup = setup
         self.clock = SettableClock(setup["clock"])
+        self.latest = self.clock.now()
         self.faults = Faults()
         self.logged = Logged()
+        policies = Policies.reference()
+        if setup.get("credit_notes_available"):
+            policies = msgspec.structs.replace(policies, credit_notes=CreditNotes.ON)
         self.ledger = Ledger.open(
-            "memory:", clock=self.clock, policies=Policies.reference(), probe=self.faults, namespace="scenario"
+            "memory:", clock=self.clock, policies=policies, probe=self.faults, namespace="scenario"
         )
         self.ledger.settings.change_tax(setup.get("tax_codes", []))
         self.charges: dict[str, UUID] = {}
@@ -151,8 +166,12 @@ class Player:
         for key in [*setup.get("customers", []), self.customer]:
             self.ledger.customers.create(key)
         profile = setup.get("billing_profile", {})
-        if "collection_interval" in profile:
-            self.ledger.settings.change_default_profile(collection_interval=profile["collection_interval"])
+        self.profile = {
+            "collection_interval": profile.get("collection_interval"),
+            "progressive_billing": profile.get("progressive_billing", False),
+            "auto_approve": profile.get("auto_approve", False),
+        }
+        self.ledger.settings.change_default_profile(**self.profile)
         for feature in setup.get("features", []):
             self.ledger.catalogue.define_meter(feature["meter"], feature.get("aggregation", "sum"), decimals=9)
             self.ledger.catalogue.define_feature(feature["key"], meter=feature["meter"])
@@ -166,21 +185,66 @@ class Player:
                     effective_from=entry["effective_from"],
                 )
                 self.cost_bases[entry["entry"]] = known.id
+        self.invoices: dict[str, UUID] = {}
+        self.gathered: dict[str, UUID] = {}
+        self.preview: Json = {}
+        self.lines: dict[str, UUID] = {}
         self._prepare_credit(setup.get("allocator"))
+        for name, given in setup.get("given", {}).items():
+            self._place(name, given)
+
+    def _place(self, name: str, given: Json) -> None:
+        """Bring a purchase that is settled by invoice to a status, by the commands that lead there."""
+        assert (given["type"], given["settlement"]) == ("credit_purchase", "invoice")
+        later = {"from": "2099-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"}
+        intent: Json = {
+            "credit_amount": given["credit_amount"],
+            "settlement": {"type": "invoice", "cost_basis": {"rate": given["rate"]}},
+            "service_period": later if given["status"] == "created" else None,
+        }
+        [charge] = self.ledger.charges.create([self._purchase(intent, self.customer)])
+        self.charges[name] = charge.id
+        if charge.linked_line is not None:
+            known = given.get("line") or given["invoice_settlement"]
+            self.lines[known.get("id") or known["line"]] = charge.linked_line.line_id
+            self.invoices[known["invoice"]] = charge.linked_line.invoice_id
+            if given["status"] == "active.payment.authorized":
+                self.ledger.invoices.approve(charge.linked_line.invoice_id)
+                self.ledger.invoices.record_payment(charge.linked_line.invoice_id, "authorized")
+        assert self.charge(name).status.value == given["status"]
 
     def _prepare_credit(self, allocator: object) -> None:
-        self.scripted: list[str] = []
+        """Where credit comes from (decision 43): what a script gives is granted right before the step of its call."""
+        self.scripted: dict[str, list[str]] = {}
         if isinstance(allocator, dict) and "up_to" in allocator:
             self.ledger.credits.grant(self.customer, allocator["up_to"])
         elif isinstance(allocator, dict) and "scripted" in allocator:
-            raise OutOfSlice("a scripted allocator")
+            self.scripted["own"] = list(allocator["scripted"])
+        fiat_allocator = self.setup.get("fiat_allocator")
+        if isinstance(fiat_allocator, dict) and "scripted" in fiat_allocator:
+            self.scripted["fiat"] = list(fiat_allocator["scripted"])
+
+    def _grant_scripted(self, command: str) -> None:
+        """Own credit is asked for when lines are made and when they are collected, fiat credit on approval."""
+        asks = {"invoice_pending_lines": "own", "advance_invoice": "own", "approve_invoice": "fiat"}
+        waiting = self.scripted.get(asks.get(command, ""))
+        if not waiting or not self.charges:
+            return
+        amount = waiting.pop(0)
+        charge = self.ledger.charges.get(next(iter(self.charges.values())))
+        currency = charge.currency if asks[command] == "own" else charge.invoice_currency
+        if Decimal(amount):
+            effective_at = charge.intent.effective.service_period.from_
+            self.ledger.credits.grant(self.customer, amount, currency.code, effective_at=effective_at)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def play(self, do: Json) -> None:
         command = do["command"]
         if command not in OFFERED:
-            raise OutOfSlice(f"the command {command}")
+            raise AssertionError(f"the command {command}")
+        self.latest = max(self.latest, self.clock.now())
+        self._grant_scripted(command)
         commands: dict[str, Callable[[Json], None]] = {name: getattr(self, f"_{name}") for name in OFFERED}
         commands[command](do)
 
@@ -206,10 +270,6 @@ class Player:
                 raise AssertionError(f"unknown type of charge {other}")
 
     def _flat_fee(self, intent: Json, customer: str) -> NewFlatFee:
-        if intent["settlement_mode"] != SettlementMode.CREDIT_ONLY.value and (
-            not intent.get("cost_basis") or intent.get("currency") == "TOKENS"
-        ):
-            raise OutOfSlice(f"flat fees settled by {intent['settlement_mode']}")
         discount = intent.get("percentage_discount")
         return NewFlatFee(
             customer=customer,
@@ -221,21 +281,19 @@ class Player:
             cost_basis=self._cost_basis(intent.get("cost_basis")),
             terms=FlatFeeTerms(
                 name=str(intent.get("name", intent["ref"])),
-                service_period=_bounds(intent["service_period"]),
-                full_service_period=_optional_bounds(intent.get("full_service_period")),
-                billing_period=_optional_bounds(intent.get("billing_period")),
-                invoice_at=_optional_time(intent.get("invoice_at")),
+                service_period=bounds(intent["service_period"]),
+                full_service_period=optional_bounds(intent.get("full_service_period")),
+                billing_period=optional_bounds(intent.get("billing_period")),
+                invoice_at=optional_time(intent.get("invoice_at")),
                 amount=Decimal(intent["amount"]),
                 payment_term=intent["payment_term"],
                 pro_rating=ProRating.PRORATE_PRICES.value if intent.get("pro_rating") else None,
-                percentage_discount=_discount(discount),
+                percentage_discount=discount_of(discount),
             ),
         )
 
     def _usage(self, intent: Json, customer: str) -> NewUsageCharge:
-        if intent["settlement_mode"] != SettlementMode.CREDIT_ONLY.value and intent.get("currency", "USD") == "USD":
-            raise OutOfSlice(f"usage settled by {intent['settlement_mode']}")
-        period = _bounds(intent["service_period"])
+        period = bounds(intent["service_period"])
         return NewUsageCharge(
             customer=customer,
             currency=self._currency(intent.get("currency", "USD")),
@@ -246,17 +304,15 @@ class Player:
             terms=UsageTerms(
                 name=str(intent.get("name", intent["ref"])),
                 service_period=period,
-                full_service_period=_optional_bounds(intent.get("full_service_period")),
-                billing_period=_optional_bounds(intent.get("billing_period")),
-                invoice_at=_optional_time(intent.get("invoice_at")),
+                full_service_period=optional_bounds(intent.get("full_service_period")),
+                billing_period=optional_bounds(intent.get("billing_period")),
+                invoice_at=optional_time(intent.get("invoice_at")),
                 price=price(intent["price"]),
             ),
         )
 
     def _purchase(self, intent: Json, customer: str) -> NewPurchase:
         settlement = intent["settlement"]
-        if settlement["type"] == "invoice":
-            raise OutOfSlice("purchases settled by invoice")
         filters = intent.get("feature_filters")
         return NewPurchase(
             customer=customer,
@@ -267,12 +323,12 @@ class Player:
                 initial_status=settlement.get("initial_status"),
                 cost_basis=self._cost_basis(settlement.get("cost_basis")),
             ),
-            effective_at=_optional_time(intent.get("effective_at")),
-            expires_at=_optional_time(intent.get("expires_at")),
+            effective_at=optional_time(intent.get("effective_at")),
+            expires_at=optional_time(intent.get("expires_at")),
             priority=intent.get("priority"),
             feature_filters=tuple(filters) if filters is not None else None,
             key=intent.get("key"),
-            service_period=_optional_bounds(intent.get("service_period")),
+            service_period=optional_bounds(intent.get("service_period")),
         )
 
     def _advance_charges(self, do: Json) -> None:
@@ -285,7 +341,7 @@ class Player:
         self.worker_customers = [*report.succeeded, *(failed.customer for failed in report.failed)]
 
     def _store_event(self, do: Json) -> None:
-        number = sum(1 for _ in self.ledger.usage_store.events("scenario", _window(do, self.customer)))
+        number = sum(1 for _ in self.ledger.usage_store.events("scenario", window(do, self.customer)))
         event = UsageEvent(
             source="scenario",
             id=f"{do['meter']}:{do['time']}:{do['stored_at']}:{number}",
@@ -312,10 +368,12 @@ class Player:
                 ends = ("service_period_to", "full_service_period_to", "billing_period_to", "invoice_at")
                 given: Json = {key: timestamp(patch[key]) for key in ends if key in patch}
                 return (Extend if operation == "extend" else Shrink)(source=source, **given)
+            case "shrink_to_realized_period":
+                return ShrinkToRealized(source=source, service_period_to=timestamp(patch["service_period_to"]))
             case "delete":
                 return Delete(credit_refund=CreditRefund(patch.get("credit_refund", "correct")), source=source)
             case other:
-                raise OutOfSlice(f"the patch {other}")
+                raise AssertionError(f"the patch {other}")
 
     def _set_override(self, do: Json) -> None:
         charge = self.charges[do["charge"]]
@@ -344,7 +402,71 @@ class Player:
         self.ledger.credits.void(self.charges[do["charge"]])
 
     def _change_billing_profile(self, do: Json) -> None:
-        self.ledger.settings.change_default_profile(collection_interval=do["collection_interval"])
+        self.profile["collection_interval"] = do["collection_interval"]
+        self.ledger.settings.change_default_profile(**self.profile)
+
+    def _invoice_pending_lines(self, do: Json) -> None:
+        made = self.ledger.invoices.invoice_pending_lines(self.customer)
+        for name, invoice in zip(do["as"], made, strict=True):
+            self.invoices[name] = invoice.id
+
+    def _advance_invoice(self, do: Json) -> None:
+        self.ledger.invoices.advance(self.invoices[do["invoice"]])
+
+    def _approve_invoice(self, do: Json) -> None:
+        self.ledger.invoices.approve(self.invoices[do["invoice"]])
+
+    def _retry_invoice(self, do: Json) -> None:
+        self.ledger.invoices.retry(self.invoices[do["invoice"]])
+
+    def _invoice_payment(self, do: Json) -> None:
+        self.ledger.invoices.record_payment(self.invoices[do["invoice"]], do["trigger"])
+
+    def _charge_invoice_trigger(self, do: Json) -> None:
+        """A payment of the line told straight to the charge, as the invoice would tell it."""
+        charge = self.charge(do["charge"])
+        kind = LinePaymentAuthorized if do["trigger"] == "authorized" else LinePaymentSettled
+        notice = kind(
+            customer=self.customer,
+            invoice_id=self.invoices.get(do["invoice"], UUID(int=2)),
+            line_id=self.lines.get(do["line"], UUID(int=1)),
+            charge_id=charge.id,
+            amount=Decimal(10),
+            net=Decimal(10),
+            in_full=True,
+        )
+        self._in_one_save(lambda work, rounds, facts: rounds.deliver(work, self.customer, (notice,), facts))
+
+    def _standard_lines_created(self, do: Json) -> None:
+        lines = tuple(
+            NewLine(
+                charge_id=self.charges[line["charge"]],
+                kind=LineKind.CREDIT_PURCHASE,
+                content=deciding.provisional_line(
+                    self.charge(line["charge"]), self.charge(line["charge"]).intent.effective.service_period
+                ),
+            )
+            for line in do["lines"]
+        )
+        request = NewInvoice(customer=self.customer, currency=FIAT["USD"], lines=lines)
+        self._in_one_save(lambda work, rounds, facts: invoicing.create(work.draft, request, facts))
+
+    def _in_one_save(self, decide: Callable[[Work, Rounds, InvoiceFacts], object]) -> None:
+        rounds = self.ledger.charges.rounds
+
+        def decided(work: Work) -> None:
+            decide(work, rounds, rounds.facts(work, self.customer, issuing=True))
+
+        self.ledger.charges._context.send("scenario", self.customer, None, None, answer=type(None), decide=decided)
+
+    def _preview_gathering_line(self, do: Json) -> None:
+        self.preview = {}
+        content = self.ledger.charges.preview(self.charges[do["charge"]])
+        self.preview = {
+            "totals": content.totals,
+            "quantity": content.quantity,
+            "pre_line_quantity": content.pre_line_quantity,
+        }
 
     def _set_fault(self, do: Json) -> None:
         self.faults.fail_next(do["port"], do["fail_next"])
@@ -369,12 +491,12 @@ class Player:
         """The periods' ends are ordinals; any instants in the same order do."""
         priors = [
             BilledRun(
-                service_period_to=_ordinal(run["to"]), metered_quantity=Decimal(run["quantity"]), voided="voided" in run
+                service_period_to=ordinal(run["to"]), metered_quantity=Decimal(run["quantity"]), voided="voided" in run
             )
             for run in do["prior_runs"]
         ]
         current = do["current"]
-        quantity = line_quantity(priors, _ordinal(current["to"]), Decimal(current["quantity"]))
+        quantity = line_quantity(priors, ordinal(current["to"]), Decimal(current["quantity"]))
         self.line = {"quantity": quantity.quantity, "pre_line_quantity": quantity.pre_line_quantity}
 
     def _currency(self, code: str) -> Currency:
@@ -389,21 +511,27 @@ class Player:
     def charge(self, name: str) -> Charge:
         return self.ledger.charges.get(self.charges[name])
 
+    def invoice(self, name: str) -> Invoice:
+        return self.ledger.invoices.get(self.invoices[name])
+
     def runs(self, charge: Charge) -> list[RealizationRun]:
         return self.ledger.charges.runs(charge.id)
 
     def balance(self, account: str, cost_basis: str) -> Decimal:
-        """The sum of everything booked by now at one account, over all currencies of the customer."""
+        """The sum of everything booked at one account, over all currencies of the customer.
+
+        Booked by the latest time the clock has shown: it may have gone back since.
+        """
         wanted, stage = ACCOUNTS[account]
         total = Decimal(0)
         for record in self._pool_records():
             for transaction in getattr(record.body, "transactions", ()):
-                if transaction.booked_at > self.clock.now():
+                if transaction.booked_at > self.latest:
                     continue
                 for entry in transaction.entries:
                     if entry.account.value != wanted or (stage and entry.route.authorization != stage):
                         continue
-                    if _fits(entry.route.cost_basis, cost_basis):
+                    if fits(entry.route.cost_basis, cost_basis):
                         total += entry.amount
         return total
 
@@ -412,79 +540,3 @@ class Player:
         ids = [pool_id("scenario", self.customer, currency.key) for currency in codes]
         rows = [row for each in ids for row in self.ledger.store.read_stream(each)]
         return [mapper.decode(row.name, row.data) for row in rows]
-
-
-ACCOUNTS = {
-    "free": ("customer_fbo", None),
-    "accrued": ("customer_accrued", None),
-    "receivable_open": ("customer_receivable", "open"),
-    "receivable_authorized": ("customer_receivable", "authorized"),
-    "wash": ("wash", None),
-    "earnings": ("earnings", None),
-    "breakage": ("breakage", None),
-}
-
-
-def _fits(cost_basis: Decimal | None, wanted: str) -> bool:
-    if wanted == "*":
-        return True
-    return cost_basis is None if wanted == "none" else cost_basis is not None and cost_basis == Decimal(wanted)
-
-
-def _window(do: Json, customer: str) -> Any:
-    from ledger.metering.store import Window
-
-    return Window(customer=do.get("customer", customer), meter=do["meter"])
-
-
-def _ordinal(number: str) -> Instant:
-    return Instant(datetime(2026, 1, int(number), tzinfo=UTC))
-
-
-def _bounds(period: Json) -> Bounds:
-    return Bounds(timestamp(period["from"]), timestamp(period["to"]))
-
-
-def _optional_bounds(period: Json | None) -> Bounds | None:
-    return _bounds(period) if period else None
-
-
-def _optional_time(moment: str | None) -> Any:
-    return timestamp(moment) if moment else None
-
-
-def _discount(given: Json | None) -> PercentageDiscount | None:
-    if given is None:
-        return None
-    return PercentageDiscount(percentage=Decimal(given["percentage"]), correlation_id=given.get("correlation_id", ""))
-
-
-def price(given: Json) -> AnyPrice:
-    """A price of the scenario's notation."""
-    match given["type"]:
-        case "unit":
-            return UnitPrice(amount=Decimal(given["amount"]))
-        case "tiered":
-            tiers = tuple(
-                Tier(
-                    up_to_amount=_number(tier.get("up_to")),
-                    unit_price=_number(tier.get("unit")),
-                    flat_price=_number(tier.get("flat")),
-                )
-                for tier in given["tiers"]
-            )
-            return TieredPrice(mode=given["mode"], tiers=tiers)
-        case "package":
-            return PackagePrice(
-                amount=Decimal(given["amount"]), quantity_per_package=Decimal(given["quantity_per_package"])
-            )
-        case "dynamic":
-            return DynamicPrice(multiplier=Decimal(given.get("multiplier", "1")))
-        case "flat":
-            return FlatPrice(amount=Decimal(given["amount"]))
-        case other:
-            raise AssertionError(f"unknown price {other}")
-
-
-def _number(given: str | None) -> Decimal | None:
-    return None if given is None else Decimal(given)

@@ -1,7 +1,6 @@
 """Plays every lifecycle scenario of the language-neutral suite through the public facade, one test per scenario.
 
-`LEDGER_VECTORS` names a folder that holds `lifecycles/`; without it the scenarios of this project are played. A
-scenario that needs what is not offered yet is reported as skipped with the reason (`lifecycle_player`).
+`LEDGER_VECTORS` names a folder that holds `lifecycles/`; without it the scenarios of this project are played.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ import pytest
 
 from aggregates.values.errors import LedgerError
 from tests.conformance.lifecycle_checks import Observed, check
-from tests.conformance.lifecycle_player import Json, OutOfSlice, Player
+from tests.conformance.lifecycle_notation import Json
+from tests.conformance.lifecycle_player import Player
 
 SCENARIOS = Path(os.environ.get("LEDGER_VECTORS", Path(__file__).parents[1] / "vectors")) / "lifecycles"
 
@@ -29,10 +29,7 @@ def scenarios() -> Iterator[object]:
 
 @pytest.mark.parametrize("scenario", list(scenarios()))
 def test_scenario(scenario: Json) -> None:
-    try:
-        play(scenario)
-    except OutOfSlice as reason:
-        pytest.skip(f"not offered yet: {reason}")
+    play(scenario)
 
 
 def play(scenario: Json) -> None:

@@ -180,7 +180,8 @@ def fee_at(status: Status, *, override: bool = True) -> Bringing:
             return world, charge
         world.advance(charge, COLLECTED)
         if status in {Status.DELETED, Status.ACTIVE_CLEAR_OVERRIDE}:
-            world.delete(charge, COLLECTED, source="api" if override else "system")
+            by_api = override or status is Status.ACTIVE_CLEAR_OVERRIDE
+            world.delete(charge, COLLECTED, source="api" if by_api else "system")
         if status is Status.ACTIVE_CLEAR_OVERRIDE:
             world.clear_override(charge, COLLECTED)
         elif status is Status.DELETED_CLEAR_OVERRIDE:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, PROMOTIONAL, VOIDING, book
+from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING, book
 from aggregates.charges.events import PurchaseVoided
 from aggregates.charges.intent import External, InitialStatus, InvoiceSettlement, Promotional
+from aggregates.charges.line_content import purchase_content
 from aggregates.charges.payments import require_authorizable, settleable
 from aggregates.charges.requests import PaymentStep
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
 from aggregates.credits.requests import Void
+from aggregates.invoices.effects import (
+    InvoiceLineUpdated,
+    LineCreated,
+    LineCredited,
+    LineEditAsked,
+    LineNotice,
+    LinePaymentAuthorized,
+    LinePaymentSettled,
+    LineRemoved,
+    Notice,
+)
+from aggregates.invoices.refusals import CannotUpdateChargeManagedLine
 from aggregates.lifecycle import Path, Status, Trigger
-from aggregates.values.errors import Finding, NothingToVoid, Unsupported
+from aggregates.values.errors import Findings, LineAlreadyLinked, NothingToVoid
 
 _TRIGGERS = {PaymentStep.AUTHORIZED: Trigger.AUTHORIZED, PaymentStep.PAID: Trigger.PAID}
 
@@ -71,6 +84,67 @@ def void(turn: Turn) -> bool:
     return True
 
 
+def answer(turn: Turn, notice: LineNotice) -> None:
+    """Act upon what the invoice of the purchase's line did; a repeat does nothing (lifecycles §11.3, §17.3).
+
+    Every notice has to be about the line the purchase is linked to, and about the one its payment is on; everything
+    that does not match is told together. The payment is authorised and settled as a whole: what arrives of it in part
+    is a fact of the invoice until it is complete.
+    """
+    turn.notice = notice
+    if isinstance(notice, LineCreated):
+        _line_created(turn, notice)
+        return
+    require_line(turn, notice)
+    match notice:
+        case LinePaymentAuthorized(in_full=True):
+            report_payment(turn, PaymentStep.AUTHORIZED)
+        case LinePaymentSettled(in_full=True):
+            report_payment(turn, PaymentStep.PAID)
+        case LineRemoved() | LineCredited():
+            _line_gone(turn)
+        case LineEditAsked():
+            raise CannotUpdateChargeManagedLine(line_id=notice.line_id, charge_id=turn.charge_id)
+        case _:
+            return
+
+
+def _line_created(turn: Turn, notice: LineCreated) -> None:
+    charge = turn.charge
+    if charge.linked_line is not None:
+        if charge.linked_line.line_id != notice.line_id:
+            raise LineAlreadyLinked(charge_id=charge.id, line_id=charge.linked_line.line_id)
+        turn.ask(
+            InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=purchase_content(turn))
+        )
+        return
+    INVOICE.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
+    _walk(turn, INVOICE)
+
+
+def require_line(turn: Turn, notice: Notice) -> None:
+    """Raise `ValidationFailed` with everything that does not match the purchase's line and payment."""
+    findings, charge = Findings(), turn.charge
+    for name, known in (("line", charge.linked_line), ("payment", charge.payment)):
+        if known is None:
+            continue
+        if known.line_id != notice.line_id:
+            findings.add("line_id", "line_mismatch", f"{name} line ID must match {known.line_id}")
+        if known.invoice_id != notice.invoice_id:
+            findings.add("invoice_id", "invoice_mismatch", f"{name} invoice ID must match {known.invoice_id}")
+    findings.raise_if_any()
+
+
+def _line_gone(turn: Turn) -> None:
+    """The line was deleted or credited: what is left of the credit is taken back, what was used stays used."""
+    if turn.charge.voided is not None:
+        return
+    event = pool.void(turn.pool, Void(purchase=turn.charge_id, booked_at=turn.facts.instant))
+    if event is not None:
+        group = book(turn, event)
+        turn.emit(PurchaseVoided(voided_at=turn.now, amount=event.amount, ledger_group=group))
+
+
 def _path(turn: Turn) -> Path[Turn]:
     match turn.purchase.settlement:
         case Promotional():
@@ -78,8 +152,7 @@ def _path(turn: Turn) -> Path[Turn]:
         case External():
             return EXTERNAL
         case InvoiceSettlement():
-            finding = Finding("settlement.type", "unsupported", "purchases settled by invoice are not offered")
-            raise Unsupported((finding,))
+            return INVOICE
 
 
 def _walk(turn: Turn, path: Path[Turn]) -> bool:

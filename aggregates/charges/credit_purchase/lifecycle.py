@@ -1,4 +1,4 @@
-"""The lifecycles of credit purchases as tables (lifecycles §11): promotional ones, and ones that are paid for outside.
+"""The lifecycles of credit purchases as tables (lifecycles §11): promotional, paid for outside, paid by invoice.
 
 A promotional purchase is granted and done. An external one is granted at once and waits for its payment: authorised
 and settled are two facts, also where the provider reports them together (R-05). `final` lies behind the settled fact
@@ -7,28 +7,39 @@ and nowhere else (R-07).
 
 from __future__ import annotations
 
+from aggregates.charges import gathering
 from aggregates.charges.cost_basis import cost_basis_needed, fiat_amount, resolved_when_needed
 from aggregates.charges.events import (
     ChargeFinalized,
     CostBasisResolved,
     CreditsGranted,
+    InvoiceLineLinked,
     Moved,
     PaymentAuthorized,
     PaymentAwaited,
     PaymentKind,
     PaymentSettled,
 )
-from aggregates.charges.intent import Promotional, ResolvedCostBasis
+from aggregates.charges.intent import External, InvoiceSettlement, Promotional, ResolvedCostBasis
+from aggregates.charges.line_content import purchase_content
 from aggregates.charges.payments import require_authorizable, settleable
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
 from aggregates.credits.events import PurchaseSettlement
 from aggregates.credits.requests import Grant, PurchasePayment
 from aggregates.event import DomainEvent
+from aggregates.invoices.effects import InvoiceLineUpdated, LineCreated
 from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.values.errors import PreconditionFailed
 from aggregates.values.identifiers import GroupRef
+
+SETTLED_BY = {
+    Promotional: PurchaseSettlement.PROMOTIONAL,
+    External: PurchaseSettlement.EXTERNAL,
+    InvoiceSettlement: PurchaseSettlement.INVOICE,
+}
+"""How a purchase is paid for, in the words of the credit pool."""
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -41,12 +52,27 @@ def grant_and_finish(turn: Turn, row: Row[Turn]) -> None:
 
 def resolve_and_grant(turn: Turn, row: Row[Turn]) -> None:
     """Settle what a unit of credit costs, where that was left to the rate of the day, and grant the credit."""
-    charge = turn.charge
-    needed = cost_basis_needed(charge)
+    resolve_cost_basis(turn)
+    grant(turn, cost_of(turn), turn.walked(row, turn.charge.advance_after))
+
+
+def resolve_cost_basis(turn: Turn) -> None:
+    """Look up the rate in force where the purchase leaves it to that, once."""
+    needed = cost_basis_needed(turn.charge)
     if needed is not None:
         amount = turn.purchase.credit_amount
-        turn.emit(CostBasisResolved(resolved=resolved_when_needed(needed, charge, amount, turn.facts)))
-    grant(turn, cost_of(turn), turn.walked(row, charge.advance_after))
+        turn.emit(CostBasisResolved(resolved=resolved_when_needed(needed, turn.charge, amount, turn.facts)))
+
+
+def link_and_grant(turn: Turn, row: Row[Turn]) -> None:
+    """The purchase has a line on an invoice: grant the credit, which is extended before any payment (R-21)."""
+    notice = turn.notice
+    assert isinstance(notice, LineCreated), f"{row.rule} is walked when a line was made"
+    turn.emit(InvoiceLineLinked(line_id=notice.line_id, invoice_id=notice.invoice_id))
+    resolve_cost_basis(turn)
+    grant(turn, cost_of(turn), turn.walked(row, None))
+    gathering.drop(turn)
+    turn.ask(InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=purchase_content(turn)))
 
 
 def await_payment(turn: Turn, row: Row[Turn]) -> None:
@@ -60,11 +86,14 @@ def authorize(turn: Turn, row: Row[Turn]) -> None:
     cost = cost_of(turn)
     event = pool.authorize_purchase(turn.pool, payment(turn, cost))
     group = book(turn, event)
+    line = turn.charge.linked_line
     turn.emit(
         PaymentAuthorized(
-            kind=PaymentKind.EXTERNAL,
+            kind=PaymentKind.EXTERNAL if line is None else PaymentKind.INVOICED,
             fiat_amount=fiat_amount(turn.purchase.credit_amount, cost),
             fiat_currency=cost.fiat_currency,
+            line_id=line.line_id if line is not None else None,
+            invoice_id=line.invoice_id if line is not None else None,
             ledger_group=group,
             moved=turn.walked(row, None),
         )
@@ -92,13 +121,12 @@ def grant(turn: Turn, cost: ResolvedCostBasis | None, moved: Moved | None) -> No
     if charge.grant is not None:
         raise PreconditionFailed(f"the credit of purchase {charge.id} is granted already", charge.id)
     booked_at = layer.service_period.from_
-    promotional = isinstance(layer.settlement, Promotional)
     event = pool.grant(
         turn.pool,
         Grant(
             purchase=charge.id,
             amount=layer.credit_amount,
-            settlement=PurchaseSettlement.PROMOTIONAL if promotional else PurchaseSettlement.EXTERNAL,
+            settlement=SETTLED_BY[type(layer.settlement)],
             cost_basis=cost.rate if cost else None,
             settlement_currency=cost.fiat_currency.code if cost and charge.currency.is_custom else None,
             priority=layer.priority if layer.priority is not None else DEFAULT_CREDIT_PRIORITY,
@@ -176,6 +204,15 @@ EXTERNAL = Path("credit_purchase / external", (
     Row("X6", PAID_AND_AUTHORIZED, NEXT,               SETTLED,             always, settle),
     Row("X7", AUTHORIZED,          Trigger.PAID,       SETTLED,             always, settle),
     Row("X8", SETTLED,             NEXT,               FINAL,               always, finish),
+))
+
+INVOICE = Path("credit_purchase / invoice", (
+    #   rule  from        on                       to          when    then
+    Row("I2", CREATED,    Trigger.INVOICE_CREATED, GRANTED,    always, link_and_grant),
+    Row("I3", GRANTED,    NEXT,                    PENDING,    always, await_payment),
+    Row("I4", PENDING,    Trigger.AUTHORIZED,      AUTHORIZED, always, authorize),
+    Row("I5", AUTHORIZED, Trigger.PAID,            SETTLED,    always, settle),
+    Row("I6", SETTLED,    NEXT,                    FINAL,      always, finish),
 ))
 
 # A purchase has one layer and cannot be patched; what can be done to it at any time after the grant is to take the

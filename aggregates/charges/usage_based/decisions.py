@@ -7,6 +7,7 @@ together, a status that does not permit it. What is emitted after them cannot be
 from __future__ import annotations
 
 from aggregates.charges import patches
+from aggregates.charges.collection import collected_after
 from aggregates.charges.events import (
     ChargeDeleted,
     ChargeReopened,
@@ -22,7 +23,7 @@ from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, PatchSource, SetOverride
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
-from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, collected_after, feature_of
+from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, feature_of
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger

@@ -7,9 +7,9 @@ the end of January start a run and take 3 of credit; 8 known when collection is 
 
 from __future__ import annotations
 
-from datetime import timedelta
 from uuid import UUID
 
+from aggregates.charges.collection import collected_after
 from aggregates.charges.events import (
     ChargeActivated,
     ChargeDeleted,
@@ -30,14 +30,11 @@ from aggregates.charges.state import Charge, ResolvedFeature
 from aggregates.charges.turn import Turn
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.rating.parts import parts_needed
+from aggregates.rating.requests import RunEngine
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import RealizationRunStarted, RunType
+from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import ActiveRunAlreadyExists
-from aggregates.values.period import Instant
-
-COLLECTION_DELAY = timedelta(minutes=1)
-"""How long after its collection end a run is collected, so that ingestion can catch up (lifecycles §5.3)."""
-
 
 # ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -62,11 +59,6 @@ def collection_is_complete(turn: Turn) -> bool:
     end = turn.current_run.collection_end
     assert end is not None, f"charge {turn.charge_id}: a run of usage has a collection end"
     return turn.now >= collected_after(end)
-
-
-def collected_after(collection_end: Instant) -> Instant:
-    """From when on a run with that collection end can be collected."""
-    return Instant(collection_end + COLLECTION_DELAY)
 
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -190,9 +182,8 @@ def feature_of(charge: Charge, facts: Facts) -> ResolvedFeature:
 
 
 def rate_and_cover(turn: Turn, run_id: UUID) -> None:
-    """Rate the run from the quantity within its bounds, and bring its credit to exactly the rated total."""
-    stream = turn.run_stream(run_id)
-    run = runs.run_in_hand(turn.draft, stream)
+    """Rate the run from the quantity within its bounds, and bring its credit to the rated total."""
+    run = turn.run(run_id)
     assert run.meter_id is not None, f"run {run_id} has no meter"
     assert run.stored_at_lt is not None, f"run {run_id} has no collection end"
     needed = QuantityNeeded(
@@ -204,17 +195,28 @@ def rate_and_cover(turn: Turn, run_id: UUID) -> None:
     )
     metered = turn.facts.quantities.get(needed)
     assert metered is not None, f"charge {turn.charge_id}: {needed} has to be asked for before it is rated"
+    others = other_runs(turn, run_id)
+    total = runs.rate(turn.draft, run.stream, rating_terms(turn), metered, turn.facts.mint, others=others)
+    runs.reconcile(turn.draft, run.stream, total, turn.credit_terms(run_id))
+
+
+def rating_terms(turn: Turn) -> runs.RatingTerms:
+    """What runs of the charge are rated by now."""
     usage = turn.usage
-    terms = runs.RatingTerms(
+    return runs.RatingTerms(
         name=usage.name,
         service_period=usage.service_period,
         price=usage.price,
         discounts=usage.discounts,
         unit_config=usage.unit_config,
         intent_version=turn.charge.intent_version,
+        engine=RunEngine(turn.facts.policies.run_engine),
     )
-    total = runs.rate(turn.draft, stream, terms, metered, turn.facts.mint)
-    runs.reconcile(turn.draft, stream, total, turn.credit_terms(run_id))
+
+
+def other_runs(turn: Turn, run_id: UUID | None) -> list[RealizationRun]:
+    """The runs of the charge that count besides that one, in order of creation."""
+    return [turn.run(entry.run_id) for entry in turn.charge.live_runs if entry.run_id != run_id]
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -313,10 +313,7 @@ REFUSED_PURCHASES: list[tuple[NewPurchase, list[tuple[str, str]]]] = [
     (new_purchase("10", "external", initial_status="paid"), [("settlement.initial_status", "unknown")]),
     (new_purchase("10", "external", rate="0"), [("settlement.cost_basis.rate", "not_positive")]),
     (new_purchase("10", "external", rate="-0.5"), [("settlement.cost_basis.rate", "not_positive")]),
-    (
-        new_purchase("10", "invoice", rate="0"),
-        [("settlement.type", "unsupported"), ("settlement.cost_basis.rate", "not_positive")],
-    ),
+    (new_purchase("10", "invoice", rate="0"), [("settlement.cost_basis.rate", "not_positive")]),
     (new_purchase("10", "external", currency=TOKENS), [("settlement.cost_basis", "cost_basis_mode")]),
     (new_purchase(**settled("external", cost_basis=MANUAL)), [("settlement.cost_basis", "cost_basis_mode")]),
 ]

@@ -63,6 +63,7 @@ TERMS = RatingTerms(
 )
 CREDIT = CreditTerms(
     pool=POOL_STREAM,
+    currency=USD,
     cut=UsageCreditCut.PERIOD_END,
     accounting_date=instant("2026-01-31T23:59:59Z"),
     now=timestamp("2026-02-01T12:00Z"),

@@ -1,0 +1,158 @@
+"""What can be asked of usage settled by invoice: advance it, patch it, tell it what its invoice did (§8, §17)."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from aggregates.charges import gathering, invoicing
+from aggregates.charges.events import ChargeReopened, ReopenedReason, RunClosedReason
+from aggregates.charges.facts import Facts, QuantityNeeded
+from aggregates.charges.intent import UsageLayer
+from aggregates.charges.line_content import show
+from aggregates.charges.state import Charge, RunEntry
+from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based.invoiced import PATH, issued_line, preview, preview_needed
+from aggregates.charges.usage_based.invoiced_patches import (
+    clear_override,
+    delete,
+    extend,
+    set_override,
+    shrink,
+    shrink_to_realized,
+)
+from aggregates.charges.usage_based.lifecycle import feature_of
+from aggregates.invoices.effects import (
+    LineCollected,
+    LineCreated,
+    LineCredited,
+    LineDeletionUnsupported,
+    LineEditAsked,
+    LineFinalizing,
+    LineIssued,
+    LineNotice,
+    LineRemoved,
+)
+from aggregates.lifecycle import Status, Trigger
+from aggregates.rating.parts import parts_needed
+from aggregates.runs.state import RealizationRun
+from aggregates.values.errors import ActiveRunAlreadyExists, UnsupportedOperation
+from aggregates.values.period import Instant
+
+__all__ = [
+    "advance",
+    "answer",
+    "clear_override",
+    "delete",
+    "extend",
+    "preview",
+    "preview_needed",
+    "quantities_needed",
+    "set_override",
+    "shrink",
+    "shrink_to_realized",
+]
+
+
+def advance(turn: Turn) -> bool:
+    """Walk `next` until no row holds; whether the charge moved."""
+    return bool(list(PATH.walk(lambda: turn.charge.status, turn)))
+
+
+def quantities_needed(
+    charge: Charge, notice: LineNotice, run: RealizationRun | None, facts: Facts
+) -> list[QuantityNeeded]:
+    """What a meter has to answer before the charge can act upon the notice: the quantity of the run it is about."""
+    if isinstance(notice, LineCreated):
+        layer = charge.intent.effective
+        assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
+        to, period = notice.period.to, layer.service_period
+        end = facts.collection_interval.after(to, facts.zone) if to == period.to else to
+        return [_question(charge, feature_of(charge, facts).meter_id, to, end)]
+    if isinstance(notice, LineCollected) and run is not None and run.meter_id is not None and run.stored_at_lt:
+        return [_question(charge, run.meter_id, run.service_period_to, run.stored_at_lt)]
+    return []
+
+
+def _question(charge: Charge, meter_id: UUID, to: Instant, stored_at_lt: Instant) -> QuantityNeeded:
+    layer = charge.intent.effective
+    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
+    from_, parts = layer.service_period.from_, parts_needed(layer.price)
+    return QuantityNeeded(meter_id=meter_id, from_=from_, to=to, stored_at_lt=stored_at_lt, parts=parts)
+
+
+def answer(turn: Turn, notice: LineNotice) -> None:
+    """Act upon what the invoice of a line did. A repeat is recognised and does nothing (lifecycles §17.3)."""
+    turn.notice = notice
+    match notice:
+        case LineCreated():
+            _line_created(turn, notice)
+        case LineCollected():
+            if turn.charge.status is Status.WAITING_FOR_COLLECTION and issued_line(turn, notice.line_id):
+                PATH.fire(turn.charge.status, Trigger.COLLECTION_COMPLETED, turn, turn.charge_id)
+        case LineFinalizing():
+            invoicing.cover_overage(turn, invoicing.shown(turn, notice).run)
+        case LineIssued():
+            _issued(turn, notice)
+        case LineRemoved():
+            _removed(turn, notice)
+        case LineDeletionUnsupported():
+            invoicing.invalidate(turn, notice)
+        case LineEditAsked():
+            raise UnsupportedOperation(Trigger.LINE_MANUAL_EDIT.value, turn.charge.status.value, turn.charge_id)
+        case LineCredited():
+            _credited(turn, notice)
+        case _:
+            invoicing.of_money(turn, notice)
+    advance(turn)
+
+
+def _line_created(turn: Turn, notice: LineCreated) -> None:
+    charge = turn.charge
+    entry = charge.run_on_line(notice.line_id)
+    if entry is not None and entry.counts:
+        show(turn, turn.run(entry.run_id))
+        return
+    if charge.current_run is not None:
+        raise ActiveRunAlreadyExists(charge.id, charge.current_run_id)
+    PATH.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
+
+
+def _issued(turn: Turn, notice: LineIssued) -> None:
+    entry, run = invoicing.shown(turn, notice)
+    if run.invoice_usage is not None and run.invoice_usage.totals == notice.totals:
+        return
+    if entry.run_id != turn.charge.current_run_id:
+        raise UnsupportedOperation(Trigger.INVOICE_ISSUED.value, turn.charge.status.value, turn.charge_id)
+    PATH.fire(turn.charge.status, Trigger.INVOICE_ISSUED, turn, turn.charge_id)
+
+
+def _removed(turn: Turn, notice: LineRemoved) -> None:
+    """The line is gone: void its run, and let the charge begin again where that was its current one (§17.5)."""
+    gone = invoicing.remove(turn, notice)
+    if gone is not None:
+        _begin_again(turn, gone.entry, Trigger.LINE_DELETED)
+    if notice.whole_invoice:
+        gathering.drop(turn)
+
+
+def _begin_again(turn: Turn, entry: RunEntry, trigger: Trigger) -> None:
+    if entry.run_id != turn.charge.current_run_id:
+        return
+    turn.close_current_run(RunClosedReason.VOIDED)
+    if not turn.charge.is_deleted:
+        moved = turn.moved(Status.ACTIVE, trigger, turn.usage.service_period.to)
+        turn.emit(ChargeReopened(reason=ReopenedReason.LINE_DELETED, moved=moved))
+
+
+def _credited(turn: Turn, notice: LineCredited) -> None:
+    """A credit note took the line back; where the invoice was voided, its period waits to be invoiced again."""
+    gone = invoicing.credit(turn, notice)
+    if gone is None or turn.charge.is_deleted:
+        return
+    left = gathering.remaining(turn.charge)
+    if left.is_empty or turn.charge.gathering_line is not None:
+        return
+    gathering.gather(turn, left)
+    if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:
+        moved = turn.moved(Status.ACTIVE, Trigger.LINE_CREDITED, turn.usage.service_period.to)
+        turn.emit(ChargeReopened(reason=ReopenedReason.BILLABLE_AGAIN, moved=moved))

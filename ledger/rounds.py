@@ -1,0 +1,249 @@
+"""Invoices and charges within one unit of work: what one asks of the other is carried out before anything is saved.
+
+An invoice tells the charges of its lines what happened to it; a charge answers with what it asks of invoices, and so
+on until it is quiet (lifecycles §4.3, §17). Whatever a charge needs to know to answer, a metered quantity above all, is
+found here, right before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
+
+from aggregates.charges import decisions as deciding
+from aggregates.charges import state as charge_state
+from aggregates.charges.facts import Facts
+from aggregates.charges.line_content import KINDS
+from aggregates.charges.state import Charge
+from aggregates.credits import decisions as pools
+from aggregates.credits.pool import CreditPool
+from aggregates.credits.requests import InvoicePayment
+from aggregates.event import Stream
+from aggregates.invoices import decisions as invoicing
+from aggregates.invoices import rounds
+from aggregates.invoices import state as invoice_state
+from aggregates.invoices.documents import Party
+from aggregates.invoices.effects import (
+    ExcessReceived,
+    InvoiceEffect,
+    InvoiceNotice,
+    LineCreated,
+    LineNotice,
+    SyncRequested,
+    UnappliedCreditRefunded,
+)
+from aggregates.invoices.facts import InvoiceFacts
+from aggregates.invoices.refusals import InvoiceNotFound
+from aggregates.invoices.requests import NewInvoice, NewLine
+from aggregates.invoices.state import Invoice
+from aggregates.invoices.statuses import NothingDue
+from aggregates.lifecycle import Status
+from aggregates.policies import CreditNotes
+from aggregates.values.errors import ActiveRunAlreadyExists, ChargeNotFound, Finding, NoLines, Unsupported
+from aggregates.values.identifiers import pool_id
+from aggregates.values.money import Currency
+from aggregates.values.period import Duration, Period, instant
+from ledger.advance import Advancer
+from ledger.context import Context
+from ledger.facts import FactFinder
+from ledger.units import Work
+
+Notices = Sequence[InvoiceNotice]
+OVER = frozenset({Status.FINAL.value, Status.DELETED.value})
+
+
+class Rounds:
+    """Makes, moves and settles invoices within units of work."""
+
+    def __init__(self, context: Context, facts: FactFinder, advancer: Advancer) -> None:
+        self._context = context
+        self._facts = facts
+        self._advancer = advancer
+
+    # ── making invoices ──────────────────────────────────────────────────────────────────────────────────────
+
+    def invoice_due(
+        self,
+        work: Work,
+        customer: str,
+        named: Iterable[UUID] | None = None,
+        *,
+        partly: bool = True,
+        silent: bool = False,
+    ) -> tuple[UUID, ...]:
+        """Make invoices of everything of a customer that can be invoiced now, or of the named charges alone.
+
+        One invoice a currency, its lines in order of creation of their charges. A charge whose last line is not issued
+        yet waits for that. `partly`: whether usage may be invoiced before its period ends, where the profile lets it.
+        Raises `ActiveRunAlreadyExists` when that leaves nothing, `NoLines` when nothing is due; `silent`: neither.
+        """
+        found, busy = self._billable(work, customer, named, partly=partly)
+        if silent and not found:
+            return ()
+        if not found and busy is not None:
+            raise ActiveRunAlreadyExists(busy.id, busy.current_run_id)
+        if not found:
+            raise NoLines(customer, work.now)
+        by_currency: dict[str, list[tuple[Charge, Period]]] = {}
+        for charge, period in found:
+            by_currency.setdefault(charge.invoice_currency.key, []).append((charge, period))
+        return tuple(self._make(work, customer, group) for group in by_currency.values())
+
+    def _billable(
+        self, work: Work, customer: str, named: Iterable[UUID] | None, *, partly: bool
+    ) -> tuple[list[tuple[Charge, Period]], Charge | None]:
+        progressive = partly and bool(self._context.within(work).profile(customer).progressive_billing)
+        found: list[tuple[Charge, Period]] = []
+        busy: Charge | None = None
+        for charge in self._charges(work, customer, named):
+            period = deciding.due_line(charge, work.now, progressive=progressive)
+            if period is None:
+                continue
+            if charge.current_run_id is not None:
+                busy = charge
+            else:
+                found.append((charge, period))
+        return found, busy
+
+    def _charges(self, work: Work, customer: str, named: Iterable[UUID] | None) -> list[Charge]:
+        if named is None:
+            rows = self._context.repository.store.charges_of(self._context.namespace, customer)
+            ids = [row.charge for row in sorted(rows, key=lambda row: row.ordinal) if row.status not in OVER]
+        else:
+            ids = list(named)
+        streams = [charge_state.stream(charge_id, customer) for charge_id in ids]
+        work.load(*streams)
+        return [charge for stream in streams if (charge := work.draft.state(stream.id)) is not None]
+
+    def _make(self, work: Work, customer: str, group: Sequence[tuple[Charge, Period]]) -> UUID:
+        facts = self.facts(work, customer, issuing=True)
+        lines = tuple(
+            NewLine(
+                charge_id=charge.id,
+                kind=KINDS[charge.charge_type.value],
+                content=deciding.provisional_line(charge, period),
+                editable=charge.charge_type.value == "flat_fee",
+            )
+            for charge, period in group
+        )
+        currency = group[0][0].invoice_currency
+        request = NewInvoice(customer=customer, currency=currency, lines=lines)
+        invoice_id, notices = invoicing.create(work.draft, request, facts)
+        self.advance(work, customer, invoice_id, notices, facts)
+        return invoice_id
+
+    # ── moving them ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def advance(
+        self, work: Work, customer: str, invoice_id: UUID, notices: Notices = (), facts: InvoiceFacts | None = None
+    ) -> bool:
+        """Move an invoice as far as it goes by itself; whether it moved."""
+        known = facts or self.facts(work, customer, issuing=True)
+        tell = self._teller(work, customer)
+        return rounds.advance(work.draft, invoice_id, known, tell, notices=notices)
+
+    def deliver(self, work: Work, customer: str, notices: Notices, facts: InvoiceFacts) -> None:
+        """Carry notices out, and what comes of them."""
+        rounds.deliver(work.draft, notices, facts, self._teller(work, customer))
+
+    def settle(self, work: Work, customer: str) -> None:
+        """Apply what charges have asked of invoices in this unit, and what comes of that (lifecycles §17.5)."""
+        effects: list[InvoiceEffect] = work.draft.take_effects()
+        if not effects:
+            return
+        facts = self.facts(work, customer, issuing=False)
+        work.load(*(invoice_state.stream(effect.invoice_id, customer) for effect in effects))
+        rounds.apply(work.draft, effects, facts, self._teller(work, customer))
+
+    def collected(self, work: Work, customer: str) -> list[UUID]:
+        """The invoices of a customer that wait for late usage no longer."""
+        charges = self._charges(work, customer, None)
+        ids = {run.invoice_id for charge in charges if (run := charge.current_run) is not None}
+        streams = [invoice_state.stream(invoice_id, customer) for invoice_id in sorted(i for i in ids if i is not None)]
+        work.load(*streams)
+        found: list[Invoice] = [work.draft.state(stream.id) for stream in streams]
+        return [each.id for each in found if each.advance_after is not None and each.advance_after <= work.now]
+
+    def invoice(self, work: Work, customer: str, invoice_id: UUID) -> Invoice:
+        """Put an invoice of the customer in hand. Raises `InvoiceNotFound`."""
+        state: Invoice | None = work.state(invoice_state.stream(invoice_id, customer))
+        if state is None or (state.customer, state.namespace) != (customer, self._context.namespace):
+            raise InvoiceNotFound(invoice_id)
+        return state
+
+    def facts(self, work: Work, customer: str, *, issuing: bool) -> InvoiceFacts:
+        """What invoices of a customer may know; with the number series in hand where a number may be drawn."""
+        look = self._context.within(work)
+        profile, policies = look.profile(customer), look.settings().policies
+        assert profile.zone is not None, "the built-in default has one"
+        assert profile.payment_terms is not None, "the built-in default has them"
+        credit_notes = policies.credit_notes is CreditNotes.ON
+        facts = InvoiceFacts(
+            now=work.now,
+            mint=self._context.mint,
+            seller=Party(name=self._context.namespace),
+            buyer=Party(name=look.customer(customer).name, reference=customer),
+            zone=profile.zone,
+            auto_approve=bool(profile.auto_approve),
+            payment_terms=Duration.parse(profile.payment_terms),
+            credit_notes=credit_notes,
+            nothing_due=NothingDue(policies.nothing_due.value),
+        )
+        if issuing or credit_notes:
+            work.load(*invoicing.series_needed(self._context.namespace, facts))
+        return facts
+
+    # ── telling charges ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _teller(self, work: Work, customer: str) -> Callable[[InvoiceNotice], Sequence[InvoiceEffect]]:
+        facts = self._facts.of_customer(work, customer)
+
+        def tell(notice: InvoiceNotice) -> Sequence[InvoiceEffect]:
+            match notice:
+                case SyncRequested():
+                    self._context.probe("invoice.sync")
+                    return ()
+                case ExcessReceived():
+                    self._book_excess(work, notice)
+                    return ()
+                case UnappliedCreditRefunded():
+                    message = "refunds of unapplied credit are not offered"
+                    raise Unsupported((Finding("", "unsupported", message),))
+                case LineCreated():
+                    return self._answer(work, notice, facts, advancing=True)
+                case _:
+                    return self._answer(work, notice, facts, advancing=False)
+
+        return tell
+
+    def _answer(self, work: Work, notice: LineNotice, facts: Facts, *, advancing: bool) -> Sequence[InvoiceEffect]:
+        """Let a charge act upon a notice, having advanced it first where it gets a line (lifecycles §17.3)."""
+        stream = charge_state.stream(notice.charge_id, notice.customer)
+        charge: Charge | None = work.state(stream)
+        if charge is None:
+            raise ChargeNotFound(notice.charge_id)
+        asked: list[InvoiceEffect] = []
+        if advancing:
+            self._advancer.charge(work, charge.id, facts)
+            asked += work.draft.take_effects()
+            charge = work.draft.state(stream.id)
+            assert charge is not None
+        work.load(*deciding.streams_answering(charge, notice))
+        asked += deciding.answer(work.draft, notice, self._facts.answering(work, charge, notice, facts))
+        return asked
+
+    def _book_excess(self, work: Work, notice: ExcessReceived) -> None:
+        """Money nobody asked for is the customer's unapplied credit: open receivable above zero (decision 27)."""
+        stream = self._pool(notice.customer, notice.currency)
+        state: CreditPool | None = work.state(stream)
+        event = pools.settle_invoice(
+            state if state is not None else CreditPool.empty(notice.currency),
+            InvoicePayment(
+                charge=notice.charge_id, line=notice.line_id, amount=notice.amount, booked_at=instant(work.now)
+            ),
+        )
+        if event is not None:
+            work.draft.emit(stream, event)
+
+    def _pool(self, customer: str, currency: Currency) -> Stream:
+        return Stream("credit_pool", pool_id(self._context.namespace, customer, currency.key), customer)
