@@ -275,6 +275,27 @@ def test_a_deleted_row_of_the_charge_index_is_found(scene: Scene) -> None:
     assert finding.found == "nothing"
 
 
+@pytest.mark.parametrize("ordinal", [7, 1_000_000])
+def test_an_invented_row_of_the_charge_index_is_found(scene: Scene, ordinal: int) -> None:
+    store = scene.world.store
+    invented = next(store.charge_index())._replace(charge=UUID(int=7), ordinal=ordinal)
+    store.replace_inline([*store.charge_index(), invented], list(store.reservations()))
+
+    (finding,) = scene.found("charge index")
+    assert str(invented.charge) in finding.place
+    assert finding.expected == "nothing"
+
+
+def test_an_invented_reservation_is_found(scene: Scene) -> None:
+    store = scene.world.store
+    invented = next(store.reservations())._replace(key="invented")
+    store.replace_inline(list(store.charge_index()), [*store.reservations(), invented])
+
+    (finding,) = scene.found("reservations")
+    assert "'invented'" in finding.place
+    assert (finding.expected, finding.found) == ("nothing", str(invented.owner))
+
+
 def test_a_reservation_that_changed_hands_is_found(scene: Scene) -> None:
     scene.hands.change_reservation("january", scene.charges["bought"])
 
