@@ -31,6 +31,9 @@ from aggregates.charges.requests import (
     Shrink,
 )
 from aggregates.charges.state import Charge
+from aggregates.credits.decisions import price
+from aggregates.credits.pool import CreditPool
+from aggregates.lifecycle import Status
 from aggregates.values.errors import (
     AdvanceRefused,
     ChargeNotFound,
@@ -494,6 +497,16 @@ class Charges(ChargeLookups):
             command_id,
             lambda work, facts: deciding.report_payment(work.draft, charge_id, reported, facts),
         )
+
+    def paid_in_full(self, work: Work, charge: Charge) -> None:
+        """Let a purchase whose price came in parts go on as paid, once nothing is left to pay."""
+        pool: CreditPool = work.draft.state(charge.pool.id)
+        known = pool.purchases.get(charge.id)
+        waits = charge.status in (Status.PAYMENT_PENDING, Status.PAYMENT_AUTHORIZED)
+        if waits and known is not None and known.fiat_settled >= price(pool, known):
+            facts = self._in_hand(work, charge.customer, charge.id)
+            deciding.report_payment(work.draft, charge.id, PaymentStep.PAID, facts)
+            self._walk_on(work, charge.id)
 
     def void_purchase(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
         """Take back what is left of a purchase; what was consumed stays consumed (lifecycles §11.4).

@@ -281,6 +281,18 @@ class CreatePurchase(Input):
         return self
 
 
+class AmountInput(Input):
+    """An amount of money or credit that is not zero."""
+
+    amount: ExactNumber
+
+    @model_validator(mode="after")
+    def _amount_above_zero(self) -> Self:
+        if self.amount <= 0:
+            raise PydanticCustomError("amount_not_positive", "the amount must be above zero")
+        return self
+
+
 class AdvanceCharges(Input):
     """Advance everything of a customer that is due, or one charge."""
 

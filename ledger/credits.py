@@ -6,21 +6,39 @@ promotional purchase is granted and final at once; an external one is granted on
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
-from aggregates.charges.intent import ChargeType, FiatRate, ManualBasis
+import msgspec
+
+from aggregates.charges.events import PurchaseVoided
+from aggregates.charges.intent import ChargeType, FiatRate, ManualBasis, PurchaseLayer
 from aggregates.charges.requests import NewPurchase, PaymentStep, RequestedSettlement
 from aggregates.charges.state import Charge
-from aggregates.credits.pool import CreditPool
-from aggregates.event import Stream
-from aggregates.values.errors import Findings
-from aggregates.values.identifiers import pool_id
+from aggregates.credits import decisions as pools
+from aggregates.credits.events import CreditVoided, GrantCancelled, PaymentAdjustment, PurchasePaymentSettled
+from aggregates.credits.pool import CreditPool, Purchase
+from aggregates.credits.requests import (
+    CancelGrant,
+    PurchasePayment,
+    RefundPurchase,
+    ReversePayment,
+    Void,
+    WriteOffAdvance,
+)
+from aggregates.event import DomainEvent, Stream
+from aggregates.values.errors import Findings, PreconditionFailed
+from aggregates.values.identifiers import GroupRef, pool_id
 from aggregates.values.money import Currency, fiat
+from aggregates.values.period import Instant, instant
 from ledger import validation
+from ledger.advance import index
 from ledger.charges import Charges
-from ledger.commands import CreatePurchase
+from ledger.commands import AmountInput, CreatePurchase
 from ledger.context import CommandId, Context
+from ledger.units import Work
 
 
 class Credits:
@@ -75,13 +93,240 @@ class Credits:
         """Record that the payment of a sold purchase was `authorized` or `paid` (lifecycles §11.2, §13)."""
         return self._charges.record_payment(purchase, step, command_id=command_id)
 
-    def void(self, purchase: UUID | str, *, command_id: CommandId = None) -> Charge:
-        """Take back what is left of a purchase (lifecycles §11.4). Raises `NothingToVoid`."""
-        return self._charges.void_purchase(purchase, command_id=command_id)
+    def receive(self, purchase: UUID | str, amount: object, *, command_id: CommandId = None) -> Purchase:
+        """Record money for a sold purchase as it came: part of its price, all of it, or more (decision 27).
+
+        `amount`: fiat, above zero. When nothing is left to pay, the purchase is paid as by `record_payment`. What is
+        too much stands as an open receivable above zero until it is refunded. Answers the purchase's totals.
+
+        Raises `ValidationFailed`, `ChargeNotFound`, `PreconditionFailed` for credit that is not sold.
+        """
+        received = _amount(amount)
+
+        def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent:
+            cost = charge.resolved_cost_basis
+            layer = charge.intent.effective
+            if cost is None or not isinstance(layer, PurchaseLayer):
+                raise PreconditionFailed(f"purchase {charge.id} is not paid for", charge.id)
+            return pools.receive_payment(
+                pool,
+                PurchasePayment(
+                    purchase=charge.id,
+                    credit_amount=layer.credit_amount,
+                    cost_basis=cost.rate,
+                    fiat_amount=received,
+                    fiat_currency=cost.fiat_currency,
+                    features=layer.feature_filters,
+                    booked_at=dated.now,
+                    closed_until=dated.closed_until,
+                ),
+            )
+
+        return self._on_purchase("receive", purchase, received, command_id, decide)
+
+    def reverse_payment(self, purchase: UUID | str, amount: object = None, *, command_id: CommandId = None) -> Purchase:
+        """Record that money received was taken back, as in a chargeback: it is owed again; the credit stays.
+
+        `amount`: fiat; absent, all that was received. Raises `NothingToReverse`, `ValidationFailed`, `ChargeNotFound`.
+        """
+        taken = _amount(amount) if amount is not None else None
+        return self._on_purchase(
+            "reverse_payment",
+            purchase,
+            taken,
+            command_id,
+            lambda pool, charge, dated: pools.reverse_payment(
+                pool,
+                ReversePayment(purchase=charge.id, amount=taken, booked_at=dated.now, closed_until=dated.closed_until),
+            ),
+        )
+
+    def refund(self, purchase: UUID | str, amount: object = None, *, command_id: CommandId = None) -> Purchase:
+        """Give back what was paid for credit that was voided, or paid too much (ledger §6.8, decision 37).
+
+        `amount`: fiat; absent, all there is to give back. Raises `NothingToRefund`, `ValidationFailed`,
+        `ChargeNotFound`. 100 at 0.5, paid 50, 40 used, voided: 30.00 go back.
+        """
+        asked = _amount(amount) if amount is not None else None
+        return self._on_purchase(
+            "refund",
+            purchase,
+            asked,
+            command_id,
+            lambda pool, charge, dated: pools.refund(
+                pool,
+                RefundPurchase(purchase=charge.id, amount=asked, booked_at=dated.now, closed_until=dated.closed_until),
+            ),
+        )
+
+    def reduce(
+        self,
+        purchase: UUID | str,
+        amount: object,
+        *,
+        payment_adjustment: PaymentAdjustment | str = PaymentAdjustment.REFUND,
+        command_id: CommandId = None,
+    ) -> Purchase:
+        """Take back part of what is left of a purchase, and its price (ledger §17).
+
+        100 sold at 0.5 and paid, 40 used, reduced by 20: 40 are left, and 10.00 go back. Raises
+        `ReductionExceedsUnused`, `NothingToVoid`, `ValidationFailed`, `ChargeNotFound`.
+        """
+        return self._take_back("reduce", purchase, _amount(amount), payment_adjustment, command_id)
+
+    def void(
+        self,
+        purchase: UUID | str,
+        *,
+        payment_adjustment: PaymentAdjustment | str = PaymentAdjustment.NONE,
+        command_id: CommandId = None,
+    ) -> Charge:
+        """Take back what is left of a purchase (lifecycles §11.4). Voiding again answers the first result.
+
+        `payment_adjustment`: `none` leaves what was paid standing; `reduce` asks no more for what was taken back;
+        `refund` gives its price back too (decision 37). Raises `NothingToVoid`, `ChargeNotFound`.
+        """
+        if PaymentAdjustment(payment_adjustment) is PaymentAdjustment.NONE:
+            return self._charges.void_purchase(purchase, command_id=command_id)
+        self._take_back("void", purchase, None, payment_adjustment, command_id)
+        return self._charges.get(purchase)
+
+    def cancel(self, purchase: UUID | str, *, command_id: CommandId = None) -> Charge:
+        """Cancel a grant before it becomes effective, as if it had never been (ledger §6.8).
+
+        Raises `GrantAlreadyEffective` for one that is effective, in use or paid for (void it instead),
+        `ChargeNotFound`.
+        """
+
+        def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent:
+            return pools.cancel(pool, CancelGrant(purchase=charge.id, now=dated.now))
+
+        self._on_purchase("cancel", purchase, None, command_id, decide)
+        return self._charges.get(purchase)
+
+    def write_off(
+        self,
+        customer: str,
+        currency: str = "USD",
+        *,
+        amount: object = None,
+        charge: UUID | str | None = None,
+        command_id: CommandId = None,
+    ) -> Decimal:
+        """Give up usage beyond credit as uncollectible, oldest first; answers what advance is left (decision 22).
+
+        `amount`, `charge`: narrow it; absent, everything that is owed. Raises `NothingToWriteOff`,
+        `ValidationFailed`, `CustomerNotFound`, `CurrencyNotFound`.
+        """
+        asked = (customer, currency, amount, charge)
+        return self._write_off("write_off", pools.write_off_advance, asked, command_id)
+
+    def recover(
+        self,
+        customer: str,
+        currency: str = "USD",
+        *,
+        amount: object = None,
+        charge: UUID | str | None = None,
+        command_id: CommandId = None,
+    ) -> Decimal:
+        """Take a write-off back: the usage is owed again, and the next purchase covers it. As `write_off`."""
+        asked = (customer, currency, amount, charge)
+        return self._write_off("recover", pools.reinstate_advance, asked, command_id)
+
+    def purchase(self, purchase: UUID | str) -> Purchase:
+        """What was granted, voided, authorized, received and refunded of a purchase, as the pool has it.
+
+        Raises `ChargeNotFound`.
+        """
+        charge = self._charges.get(purchase)
+        state: CreditPool | None = self._context.repository.load(charge.pool).state
+        known = state.purchases.get(charge.id) if state is not None else None
+        return known if known is not None else Purchase()
 
     def list(self, customer: str) -> list[Charge]:
         """The purchases of a customer, in order of creation."""
         return [c for c in self._charges.list(customer) if c.charge_type is ChargeType.CREDIT_PURCHASE]
+
+    def _take_back(
+        self,
+        name: str,
+        purchase: UUID | str,
+        amount: Decimal | None,
+        payment_adjustment: PaymentAdjustment | str,
+        command_id: CommandId,
+    ) -> Purchase:
+        adjustment = PaymentAdjustment(payment_adjustment)
+
+        def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent | None:
+            request = Void(
+                purchase=charge.id,
+                amount=amount,
+                booked_at=dated.now,
+                payment_adjustment=adjustment,
+                closed_until=dated.closed_until,
+            )
+            return pools.void(pool, request)
+
+        return self._on_purchase(name, purchase, (amount, adjustment), command_id, decide)
+
+    def _on_purchase(
+        self, name: str, purchase: UUID | str, content: object, command_id: CommandId, decide: Deciding
+    ) -> Purchase:
+        """One event of the pool about a purchase; the charge moves with it where it is paid or taken back whole."""
+        before = self._charges.get(purchase)
+        if before.charge_type is not ChargeType.CREDIT_PURCHASE:
+            raise PreconditionFailed(f"charge {before.id} is no credit purchase", before.id)
+
+        def carry_out(work: Work) -> PurchaseAnswer:
+            charge: Charge = work.state(before.stream)
+            pool: CreditPool = work.state(charge.pool) or CreditPool.empty(charge.currency)
+            event = decide(pool, charge, _dated(self._context, work))
+            if event is not None:
+                record = work.draft.emit(charge.pool, event)
+                _follow(work, charge, event, GroupRef(record.stream, record.version))
+                if isinstance(event, PurchasePaymentSettled):
+                    self._charges.paid_in_full(work, charge)
+            index(work)
+            return PurchaseAnswer(charge.id)
+
+        self._context.send(
+            f"credits.{name}",
+            before.customer,
+            (before.id, content),
+            command_id,
+            answer=PurchaseAnswer,
+            decide=carry_out,
+        )
+        return self.purchase(before.id)
+
+    def _write_off(
+        self,
+        name: str,
+        decide: Callable[[CreditPool, WriteOffAdvance], DomainEvent],
+        asked: tuple[str, str, object, UUID | str | None],
+        command_id: CommandId,
+    ) -> Decimal:
+        customer, currency, amount, charge = asked
+        self._context.look.customer(customer)
+        found = self._context.look.currency(currency)
+        of = self._charges.get(charge).id if charge is not None else None
+        wanted = _amount(amount) if amount is not None else None
+        stream = Stream("credit_pool", pool_id(self._context.namespace, customer, found.key), customer)
+
+        def carry_out(work: Work) -> WriteOffAnswer:
+            pool: CreditPool = work.state(stream) or CreditPool.empty(found)
+            dated = _dated(self._context, work)
+            request = WriteOffAdvance(charge=of, amount=wanted, booked_at=dated.now, closed_until=dated.closed_until)
+            work.draft.emit(stream, decide(pool, request))
+            index(work)
+            return WriteOffAnswer(work.draft.state(stream.id).uncovered_advance)
+
+        done = self._context.send(
+            f"credits.{name}", customer, (found, of, wanted), command_id, answer=WriteOffAnswer, decide=carry_out
+        )
+        answer: WriteOffAnswer = done.answer
+        return answer.left
 
     def pool(self, customer: str, currency: str = "USD") -> CreditPool:
         """The credit of a customer as decisions see it, right after any command: lots, and what is going on in them.
@@ -121,6 +366,52 @@ class Credits:
             metadata=command.metadata,
         )
         return self._charges.create([request], command_id=command_id)[0]
+
+
+class PurchaseAnswer(msgspec.Struct, frozen=True):
+    """What a receipt keeps of a command about a purchase."""
+
+    purchase: UUID
+
+
+class WriteOffAnswer(msgspec.Struct, frozen=True):
+    """What a receipt keeps of a write-off: the advance that nobody has covered or given up since."""
+
+    left: Decimal
+
+
+class Dated(NamedTuple):
+    """When a decision is made, and up to when the books are closed."""
+
+    now: Instant
+    closed_until: Instant | None
+
+
+Deciding: TypeAlias = Callable[[CreditPool, Charge, Dated], DomainEvent | None]
+
+
+def _dated(context: Context, work: Work) -> Dated:
+    return Dated(instant(work.now), context.within(work).settings().closed_until)
+
+
+def _follow(work: Work, charge: Charge, event: DomainEvent, group: GroupRef) -> None:
+    """What the charge has to know of what its pool decided: that its credit was taken back."""
+    if isinstance(event, CreditVoided | GrantCancelled) and charge.voided is None:
+        pool: CreditPool = work.draft.state(charge.pool.id)
+        known = pool.purchases.get(charge.id, Purchase())
+        left = [pool.lots[lot].balance for lot in known.lots if lot in pool.lots]
+        if not any(left):
+            voided = PurchaseVoided(voided_at=work.now, amount=event.amount, ledger_group=group)
+            work.draft.emit(charge.stream, voided)
+
+
+def _amount(amount: object) -> Decimal:
+    """An amount as it came in: a decimal above zero, or everything that is wrong with it."""
+    findings = Findings()
+    command = validation.parse(AmountInput, findings, amount=amount)
+    validation.fail(findings)
+    assert command is not None, "a command that cannot be read has findings"
+    return command.amount
 
 
 def _settlement(command: CreatePurchase, currency: Currency) -> RequestedSettlement:

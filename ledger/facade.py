@@ -31,6 +31,7 @@ from ledger.domain import AGGREGATES
 from ledger.invoices import Invoices
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
+from ledger.periods import Periods
 from ledger.ports import Clock, Probe, SystemClock, no_probe
 from ledger.projections import Projections
 from ledger.settings import Settings
@@ -73,6 +74,7 @@ class Ledger:
             Repository(store, AGGREGATES), namespace=namespace, clock=clock, mint=uuid7, actor=actor, probe=probe
         )
         self.settings = Settings(context)
+        self.periods = Periods(context)
         self.customers = Customers(context)
         self.catalogue = Catalogue(context)
         self.usage = Usage(context, usage_store)

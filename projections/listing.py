@@ -158,13 +158,18 @@ def _kinds(rows: Iterable[PostingRow]) -> dict[GroupRef, CreditTransactionType]:
         elif row.template is Template.ISSUE and row.direction is Direction.CORRECTION:
             if kinds.get(row.group) in (None, CreditTransactionType.FUNDED):
                 kinds[row.group] = CreditTransactionType.VOIDED
+        elif row.template is Template.WRITE_OFF:
+            kinds.setdefault(row.group, CreditTransactionType.RESTORED)
         else:
             kinds.setdefault(row.group, CreditTransactionType.FUNDED)
     return kinds
 
 
 def _type(kind: CreditTransactionType, amount: Decimal) -> CreditTransactionType:
-    """In a filtered view a grant may show only what it took out again to cover advance: that was consumed."""
-    if kind is CreditTransactionType.FUNDED and amount < 0:
+    """In a filtered view a grant may show only what it took out again to cover advance: that was consumed.
+
+    So was advance that is owed again after it had been given up.
+    """
+    if kind in (CreditTransactionType.FUNDED, CreditTransactionType.RESTORED) and amount < 0:
         return CreditTransactionType.CONSUMED
     return kind

@@ -108,37 +108,41 @@ class Part(NamedTuple):
     cover: Cover | None
     recognition: Recognition | None
     amount: Decimal
+    written_off: bool = False
 
     @property
     def state(self) -> SegmentState:
         """What the part is, apart from recognition."""
         if self.item.lot is not None:
             return SegmentState.REAL_CREDIT
+        if self.written_off:
+            return SegmentState.ADVANCE_WRITTEN_OFF
         return SegmentState.ADVANCE_BACKFILLED if self.cover else SegmentState.ADVANCE_UNCOVERED
 
 
 def _parts_of(item: Slice, share: Decimal) -> Iterator[Part]:
     """The share of a slice split by state: recognised, backfilled, uncovered, real credit; newest first in each."""
-    for cover, recognition, available in _states_of(item):
+    for part in _states_of(item):
         if share <= 0:
             return
-        taken = min(share, available)
+        taken = min(share, part.amount)
         if taken > 0:
-            yield Part(item, cover, recognition, taken)
+            yield part._replace(amount=taken)
             share -= taken
     assert share == 0, f"slice {item.sequence} has {share} less than its states add up to"
 
 
-def _states_of(item: Slice) -> Iterator[tuple[Cover | None, Recognition | None, Decimal]]:
+def _states_of(item: Slice) -> Iterator[Part]:
     covers = tuple(reversed(item.covers))
     for recognition in reversed(item.recognitions):
-        yield None, recognition, recognition.amount
+        yield Part(item, None, recognition, recognition.amount)
     for cover in covers:
         for recognition in reversed(cover.recognitions):
-            yield cover, recognition, recognition.amount
+            yield Part(item, cover, recognition, recognition.amount)
     for cover in covers:
-        yield cover, None, cover.amount - total_of(cover.recognitions)
-    yield None, None, item.uncovered if item.lot is None else item.remaining - total_of(item.recognitions)
+        yield Part(item, cover, None, cover.amount - total_of(cover.recognitions))
+    yield Part(item, None, None, item.uncovered if item.lot is None else item.remaining - total_of(item.recognitions))
+    yield Part(item, None, None, item.written_off, written_off=True)
 
 
 # ── undoing ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,6 +202,8 @@ class _Undoing:
         """Undo attribution and advance; what a purchase had covered is issued again on the purchase's own route."""
         item, cover, amount, spend = part.item, part.cover, part.amount, part.item.charge
         advance_route = templates.advance(self.pool.currency, item.features)
+        if part.written_off:
+            self.postings.add(templates.write_off(advance_route, amount, at, spend=spend, undone=True))
         if cover is not None and lot is not None:
             self.postings.add(
                 templates.translate(

@@ -14,7 +14,9 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     accrue_usage  authorize_invoice  settle_invoice  release_invoice          §6.5
     credit_invoice  write_off  reinstate         invoiced value, taken back   decisions 22, 23
     recognize  reverse_recognition               revenue                      §6.6
-    void  cancel                                 a grant is taken back        §6.8
+    void  cancel  refund                         a grant is taken back        §6.8, decision 37
+    receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
+    write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
     seal                                         slices leave the state       §11
 """
 
@@ -33,12 +35,27 @@ from aggregates.credits.invoicing import (
     settle_invoice,
     write_off,
 )
-from aggregates.credits.purchases import authorize_purchase, grant, open_balance, settle_purchase
+from aggregates.credits.purchases import (
+    authorize_purchase,
+    grant,
+    open_balance,
+    price,
+    receive_payment,
+    settle_purchase,
+)
 from aggregates.credits.recognition import recognize, reverse_recognition
+from aggregates.credits.refunding import refund, reverse_payment
 from aggregates.credits.sealing import seal
+from aggregates.credits.uncollectible import reinstate_advance, write_off_advance
 from aggregates.credits.voiding import cancel, void
 
 __all__ = [
+    "write_off_advance",
+    "reinstate_advance",
+    "reverse_payment",
+    "refund",
+    "receive_payment",
+    "price",
     "Allocation",
     "AllocationKind",
     "accrue_usage",

@@ -53,6 +53,7 @@ class SegmentState(StrEnum):
     REAL_CREDIT = "real_credit"
     ADVANCE_UNCOVERED = "advance_uncovered"
     ADVANCE_BACKFILLED = "advance_backfilled"
+    ADVANCE_WRITTEN_OFF = "advance_written_off"
     EARNINGS_RECOGNIZED = "earnings_recognized"
 
 
@@ -176,6 +177,14 @@ class VoidedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     released_at: Instant | None = None
 
 
+class WrittenOffPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How much of an advance slice was given up, or below zero: is owed again."""
+
+    slice: int
+    charge: UUID | None = None
+    amount: Decimal
+
+
 class AppliedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much of a payment, credit note or write-off belongs to one accrual; none for what exceeds all of them.
 
@@ -231,7 +240,11 @@ class PurchasePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
 
 
 class PurchasePaymentSettled(DomainEvent, frozen=True, kw_only=True):
-    """Money for a purchase arrived (ledger §6.1); recorded as it came, more or less than authorized (decision 27)."""
+    """Money for a purchase arrived (ledger §6.1); recorded as it came, more or less than authorized (decision 27).
+
+    `authorized`: what had not been authorized before and was in this group; `exchanged`: credit exchanged in it for
+    `agreed` fiat, where payment begins without an authorization.
+    """
 
     NAME: ClassVar[str] = "credit_pool.purchase_payment_settled.v1"
     currency: Currency
@@ -240,6 +253,41 @@ class PurchasePaymentSettled(DomainEvent, frozen=True, kw_only=True):
     credit_amount: Decimal
     fiat_amount: Decimal
     fiat_currency: Currency
+    booked_at: Instant
+    exchanged: Decimal = ZERO
+    agreed: Decimal = ZERO
+    authorized: Decimal = ZERO
+    transactions: tuple[Transaction, ...]
+
+
+class PurchasePaymentReversed(DomainEvent, frozen=True, kw_only=True):
+    """Money received for a purchase was taken back, as in a chargeback; it is owed again (ledger §17)."""
+
+    NAME: ClassVar[str] = "credit_pool.purchase_payment_reversed.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_amount: Decimal
+    fiat_currency: Currency
+    booked_at: Instant
+    transactions: tuple[Transaction, ...]
+
+
+class PurchaseRefunded(DomainEvent, frozen=True, kw_only=True):
+    """What was paid beyond the price of what a purchase still gives went back (ledger §6.8, decision 37).
+
+    `fiat_amount` went back, `authorization_reduced` was promised and need not come, both in `fiat_currency`;
+    `adjusted`: voided credit whose price was undone by it.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.purchase_refunded.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_amount: Decimal
+    fiat_currency: Currency
+    authorization_reduced: Decimal = ZERO
+    adjusted: Decimal = ZERO
     booked_at: Instant
     transactions: tuple[Transaction, ...]
 
@@ -362,6 +410,19 @@ class ReceivableWrittenOff(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
+class AdvanceWrittenOff(DomainEvent, frozen=True, kw_only=True):
+    """Usage beyond credit was given up as uncollectible; negative amounts take that back (decision 22)."""
+
+    NAME: ClassVar[str] = "credit_pool.advance_written_off.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    charge: UUID | None = None
+    amount: Decimal
+    booked_at: Instant
+    parts: tuple[WrittenOffPart, ...]
+    transactions: tuple[Transaction, ...]
+
+
 class EarningsRecognized(DomainEvent, frozen=True, kw_only=True):
     """Accrued value became revenue (ledger §6.6)."""
 
@@ -390,8 +451,8 @@ class RecognitionReversed(DomainEvent, frozen=True, kw_only=True):
 class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     """Everything left of a grant was taken back (ledger §6.8).
 
-    `refunded`: fiat that went back; `authorization_reduced`: fiat by which a standing authorization shrank
-    (decision 37).
+    `refunded`: fiat that went back; `authorization_reduced`: fiat by which a standing authorization shrank;
+    `adjusted`: voided credit whose price was undone by that, or will not be asked for (decision 37).
     """
 
     NAME: ClassVar[str] = "credit_pool.credit_voided.v1"
@@ -404,6 +465,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
     refunded: Decimal = ZERO
     authorization_reduced: Decimal = ZERO
+    adjusted: Decimal = ZERO
     transactions: tuple[Transaction, ...]
 
 
@@ -445,6 +507,8 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     CreditGranted,
     PurchasePaymentAuthorized,
     PurchasePaymentSettled,
+    PurchasePaymentReversed,
+    PurchaseRefunded,
     CreditCollected,
     CreditReturned,
     InvoiceUsageAccrued,
@@ -452,6 +516,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     InvoicePaymentSettled,
     InvoiceUsageCredited,
     ReceivableWrittenOff,
+    AdvanceWrittenOff,
     EarningsRecognized,
     RecognitionReversed,
     CreditVoided,
@@ -462,6 +527,8 @@ CreditPoolEvent = (
     CreditGranted
     | PurchasePaymentAuthorized
     | PurchasePaymentSettled
+    | PurchasePaymentReversed
+    | PurchaseRefunded
     | CreditCollected
     | CreditReturned
     | InvoiceUsageAccrued
@@ -469,6 +536,7 @@ CreditPoolEvent = (
     | InvoicePaymentSettled
     | InvoiceUsageCredited
     | ReceivableWrittenOff
+    | AdvanceWrittenOff
     | EarningsRecognized
     | RecognitionReversed
     | CreditVoided

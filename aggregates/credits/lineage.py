@@ -41,6 +41,7 @@ def segments(item: Slice) -> Iterator[Segment]:
         yield from _backed(item, SegmentState.REAL_CREDIT, item.lot, item.remaining, item.recognitions)
         return
     yield Segment(item.sequence, item.charge, SegmentState.ADVANCE_UNCOVERED, item.uncovered)
+    yield Segment(item.sequence, item.charge, SegmentState.ADVANCE_WRITTEN_OFF, item.written_off)
     for cover in item.covers:
         yield from _backed(item, SegmentState.ADVANCE_BACKFILLED, cover.lot, cover.amount, cover.recognitions)
 

@@ -137,13 +137,14 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     entry: EntryRef
     covers: tuple[Cover, ...] = ()
     recognitions: tuple[Recognition, ...] = ()
+    written_off: Decimal = ZERO
 
     @property
     def uncovered(self) -> Decimal:
-        """Advance that no purchase has backfilled; zero for real credit."""
+        """Advance that no purchase has backfilled and nobody gave up; zero for real credit."""
         if self.lot is not None:
             return ZERO
-        return self.remaining - sum((cover.amount for cover in self.covers), ZERO)
+        return self.remaining - self.written_off - sum((cover.amount for cover in self.covers), ZERO)
 
 
 class Realized(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -157,7 +158,8 @@ class Realized(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_de
 class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Totals of a purchase: credit granted and voided, fiat authorized, settled and refunded.
 
-    `fiat_agreed`: the price of `credit_authorized`; `fiat_authorized`: what stands of it after reductions.
+    `fiat_agreed`: the price of `credit_authorized`; `fiat_authorized`: what stands of it after reductions. `adjusted`:
+    voided credit that is not paid for any more.
     `lots`: those it issued and those corrections opened for it. `expired`: credit of lots that have left the state.
     `voided_by`: version of the event that voided first.
     """
@@ -170,6 +172,7 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expired: Decimal = ZERO
     voided_by: int | None = None
     cancelled: bool = False
+    adjusted: Decimal = ZERO
     credit_authorized: Decimal = ZERO
     fiat_agreed: Decimal = ZERO
     fiat_authorized: Decimal = ZERO

@@ -8,6 +8,7 @@ wash. Where the credit amount and the fiat amount differ, the brokerage stands b
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from aggregates.credits import advance, breakage
@@ -30,7 +31,7 @@ from aggregates.credits.validation import validate_amount
 from aggregates.journal import templates
 from aggregates.journal.chart import Route, route
 from aggregates.journal.templates import When
-from aggregates.values.decimals import ZERO, exact
+from aggregates.values.decimals import ZERO, divide, exact
 from aggregates.values.errors import Findings
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
@@ -122,24 +123,76 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
     """
     request = opened(request)
     credit, fiat, fiat_currency = _payment(pool, request)
-    if pool.purchases.get(request.purchase, Purchase()).fiat_authorized:
-        raise PaymentAlreadyAuthorized(request.purchase)
-
+    known = pool.purchases.get(request.purchase, Purchase())
     at = when(request.booked_at, request)
-    credit_route, fiat_route = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
+    routes = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
-    if fiat_currency.key != pool.currency.key:
-        postings.add(templates.exchange(credit_route, credit, fiat_route, fiat, at))
-    elif fiat != credit:
-        postings.add(templates.revalue(credit_route, credit - fiat, at))
-    postings.add(templates.authorize(fiat_route, fiat, at, source=request.purchase))
+    agreed = _agree(postings, known, Agreed(credit, fiat), routes, at)
+    rest = (agreed.fiat if agreed.credit else price(pool, known)) - known.fiat_authorized
+    if rest <= 0:
+        raise PaymentAlreadyAuthorized(request.purchase)
+    postings.add(templates.authorize(routes[1], rest, at, source=request.purchase))
     return PurchasePaymentAuthorized(
         currency=pool.currency,
         purchase=request.purchase,
-        credit_amount=credit,
-        fiat_amount=fiat,
+        credit_amount=agreed.credit,
+        fiat_amount=rest,
         fiat_currency=fiat_currency,
         booked_at=request.booked_at,
+        transactions=postings.all(),
+    )
+
+
+class Agreed(NamedTuple):
+    """Credit exchanged for fiat; both zero where that was done before."""
+
+    credit: Decimal
+    fiat: Decimal
+
+
+def _agree(postings: Postings, known: Purchase, terms: Agreed, routes: tuple[Route, Route], at: When) -> Agreed:
+    """Exchange what is to be paid for, once: credit that was voided with its price is not asked for any more."""
+    if known.credit_authorized:
+        return Agreed(ZERO, ZERO)
+    credit_route, fiat_route = routes
+    credit = min(terms.credit, known.granted - known.adjusted) if known.granted else terms.credit
+    fiat = divide(terms.fiat * credit, terms.credit, fiat_route.currency.precision)
+    if fiat_route.currency.key != credit_route.currency.key:
+        postings.add(templates.exchange(credit_route, credit, fiat_route, fiat, at))
+    elif fiat != credit:
+        postings.add(templates.revalue(credit_route, credit - fiat, at))
+    return Agreed(credit, fiat)
+
+
+@exact
+def receive_payment(pool: CreditPool, request: PurchasePayment) -> PurchasePaymentSettled:
+    """Record money as it came: part of the price, all of it, or more (decision 27).
+
+    What was not authorized before is authorized in the same group. 20 of 50: open -30, wash -20; 60 of 50: open +10,
+    which is refunded on request. Raises `ValidationFailed`.
+    """
+    request = opened(request)
+    credit, received, fiat_currency = _payment(pool, request)
+    known = pool.purchases.get(request.purchase, Purchase())
+    at = when(request.booked_at, request)
+    routes = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
+    postings = Postings()
+    terms = Agreed(credit, fiat_currency.rounded(credit * request.cost_basis))
+    agreed = _agree(postings, known, terms, routes, at)
+    unpromised = received - min(received, known.fiat_authorized - known.fiat_settled)
+    if unpromised:
+        postings.add(templates.authorize(routes[1], unpromised, at, source=request.purchase))
+    postings.add(templates.settle(routes[1], received, at, source=request.purchase))
+    return PurchasePaymentSettled(
+        currency=pool.currency,
+        purchase=request.purchase,
+        credit_amount=credit,
+        fiat_amount=received,
+        fiat_currency=fiat_currency,
+        booked_at=request.booked_at,
+        exchanged=agreed.credit,
+        agreed=agreed.fiat,
+        authorized=unpromised,
         transactions=postings.all(),
     )
 
@@ -158,6 +211,8 @@ def settle_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
     if known.fiat_settled >= known.fiat_authorized:
         raise PaymentAlreadySettled(request.purchase)
 
+    if known.adjusted or known.fiat_settled:
+        fiat = min(fiat, known.fiat_authorized - known.fiat_settled)  # what is asked for now is less than was agreed
     _, fiat_route = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
     at = when(request.booked_at, request)
@@ -171,6 +226,14 @@ def settle_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
         booked_at=request.booked_at,
         transactions=postings.all(),
     )
+
+
+def price(pool: CreditPool, known: Purchase) -> Decimal:
+    """What the credit costs that was granted and is not voided, in fiat; zero before payment was agreed."""
+    if not known.credit_authorized:
+        return ZERO
+    exponent = (known.fiat_currency or pool.currency).precision
+    return divide((known.granted - known.voided) * known.fiat_agreed, known.credit_authorized, exponent)
 
 
 def payment_routes(

@@ -100,3 +100,46 @@ class AdvanceLimitExceeded(CommandRefused):
     room: object = None
     limit: object = None
     charge_id: object = None
+
+
+@dataclass(eq=False)
+class NothingToWriteOff(CommandRefused):
+    """Less is owed, or was given up, than was to be written off or taken back (decision 22)."""
+
+    code: ClassVar[str] = "nothing_to_write_off"
+    text: ClassVar[str] = "cannot write off, or take back, {asked}: there is {left}"
+    asked: object = None
+    left: object = None
+
+
+@dataclass(eq=False)
+class ReductionExceedsUnused(CommandRefused):
+    """More of a purchase was to be taken back than is left of it (ledger §17)."""
+
+    code: ClassVar[str] = "reduction_exceeds_unused"
+    text: ClassVar[str] = "cannot take {asked} back from purchase {purchase}: {left} of it is unused"
+    asked: object = None
+    left: object = None
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class NothingToRefund(CommandRefused):
+    """Less was paid beyond the price of what a purchase still gives than was to be refunded (decision 37)."""
+
+    code: ClassVar[str] = "nothing_to_refund"
+    text: ClassVar[str] = "cannot refund {asked} of purchase {purchase}: {left} was paid for nothing"
+    asked: object = None
+    left: object = None
+    purchase: object = None
+
+
+@dataclass(eq=False)
+class NothingToReverse(CommandRefused):
+    """Less was received for a purchase than was to be reversed (ledger §17)."""
+
+    code: ClassVar[str] = "nothing_to_reverse"
+    text: ClassVar[str] = "cannot reverse {asked} of the payment of purchase {purchase}: {left} was received"
+    asked: object = None
+    left: object = None
+    purchase: object = None

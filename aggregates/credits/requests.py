@@ -213,11 +213,39 @@ class ReverseRecognition(Request, frozen=True, kw_only=True):
 
 
 class Void(Request, frozen=True, kw_only=True):
-    """Take back everything left of a grant (ledger §6.8)."""
+    """Take back everything left of a grant, or `amount` of it (ledger §6.8)."""
 
     purchase: UUID
+    amount: Decimal | None = None
     booked_at: Instant
     payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
+
+
+class RefundPurchase(Request, frozen=True, kw_only=True):
+    """Give back what was paid beyond the price of what a purchase still gives, or `amount` of it, in fiat."""
+
+    purchase: UUID
+    amount: Decimal | None = None
+    booked_at: Instant
+
+
+class ReversePayment(Request, frozen=True, kw_only=True):
+    """Money received for a purchase was taken back; `amount` in fiat, absent: all of it."""
+
+    purchase: UUID
+    amount: Decimal | None = None
+    booked_at: Instant
+
+
+class WriteOffAdvance(Request, frozen=True, kw_only=True):
+    """Give up usage beyond credit that nobody will cover, oldest first (decision 22); or take that back.
+
+    `charge` and `amount` narrow it; absent means everything.
+    """
+
+    charge: UUID | None = None
+    amount: Decimal | None = None
+    booked_at: Instant
 
 
 class CancelGrant(Request, frozen=True, kw_only=True):

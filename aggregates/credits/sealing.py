@@ -1,7 +1,8 @@
 """What may leave the state (ledger §11, decision 40).
 
 A slice is done with when its charge is final and its value recognised, or when it is older than the horizon. What
-still waits stays, whatever its age: uncovered advance is a debt, unrecognised value is revenue to come. With the
+still waits stays, whatever its age: uncovered advance is a debt, unrecognised value is revenue to come; what was
+written off may be recovered until the horizon. With the
 slices go the lots, purchases and accruals that nothing can happen to any more, so that the state of a pool is as large
 as what is going on in it, however old the customer is.
 """
@@ -49,7 +50,8 @@ def _done(realized: Realized, request: Seal, *, final: bool) -> Iterator[int]:
     for sequence, item in realized.slices.items():
         old = horizon is not None and item.booked_at < horizon
         recognized = sequence not in realized.unrecognized or (old and not request.recognizes)
-        if (final or old or not item.remaining) and recognized and sequence not in realized.uncovered:
+        waits = sequence in realized.uncovered or not recognized or (item.written_off and not old)
+        if (final or old or not item.remaining) and not waits:
             yield sequence
 
 

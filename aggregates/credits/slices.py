@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from aggregates.credits.events import RecognizedPart
+from aggregates.credits.events import RecognizedPart, ReturnedPart, SegmentState
 from aggregates.credits.pool import Cover, Recognition, Slice
 from aggregates.values.decimals import ZERO
 
@@ -16,9 +16,12 @@ H = TypeVar("H", Slice, Cover)
 _replace = msgspec.structs.replace
 
 
-def without(item: Slice, amount: Decimal, backfill: int | None, *, recognized: bool) -> Slice:
+def without(item: Slice, part: ReturnedPart) -> Slice:
     """The slice after a part of it was given back: from its newest recognition, or from what is not recognised."""
-    if recognized:
+    amount, backfill = part.amount, part.backfill
+    if part.state is SegmentState.ADVANCE_WRITTEN_OFF:
+        return _replace(item, remaining=item.remaining - amount, written_off=item.written_off - amount)
+    if part.recognized:
         item = without_recognition(item, backfill, amount)
     covers = item.covers
     if backfill is not None:

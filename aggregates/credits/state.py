@@ -29,7 +29,7 @@ from aggregates.credits.pool import (
 from aggregates.credits.slices import accrued_again, shorter, total_of, with_recognition, without, without_recognition
 from aggregates.event import Recorded
 from aggregates.journal.postings import EntryRef
-from aggregates.values.decimals import exact
+from aggregates.values.decimals import ZERO, exact
 from aggregates.values.period import Instant
 
 __all__ = ["CreditPool", "evolve", "fold", "unsealed"]
@@ -104,6 +104,15 @@ class _Hand:
                 self._purchase_authorized(body)
             case e.PurchasePaymentSettled() as body:
                 self._purchase_settled(body)
+            case e.PurchasePaymentReversed() as body:
+                self._on_purchase(body.purchase, fiat_settled=-body.fiat_amount, fiat_authorized=-body.fiat_amount)
+            case e.PurchaseRefunded() as body:
+                self._on_purchase(
+                    body.purchase,
+                    adjusted=body.adjusted,
+                    fiat_refunded=body.fiat_amount,
+                    fiat_authorized=-body.authorization_reduced,
+                )
             case e.InvoiceUsageAccrued() as body:
                 self._accrued(body)
             case e.InvoicePaymentAuthorized() as body:
@@ -119,6 +128,10 @@ class _Hand:
             case e.ReceivableWrittenOff() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, written_off=part.amount)
+            case e.AdvanceWrittenOff() as body:
+                for off in body.parts:
+                    held = self.charge(off.charge).slices[off.slice]
+                    self.put(_replace(held, written_off=held.written_off + off.amount))
             case e.CreditVoided() as body:
                 self._voided(body, version)
             case e.GrantCancelled() as body:
@@ -258,7 +271,7 @@ class _Hand:
                 self.lot(part.lot).move(part.lot_at, part.amount)
             held = self.charge(body.charge).slices.get(part.slice)
             if held is not None:  # a sealed slice was read back from the stream
-                self.put(without(held, part.amount, part.backfill, recognized=part.recognized))
+                self.put(without(held, part))
 
     def _recognized(self, body: e.EarningsRecognized, version: int) -> None:
         for part in body.parts:
@@ -290,14 +303,26 @@ class _Hand:
         self.pool.purchases[body.purchase] = _replace(
             known,
             credit_authorized=known.credit_authorized + body.credit_amount,
-            fiat_agreed=known.fiat_agreed + body.fiat_amount,
+            fiat_agreed=known.fiat_agreed + (body.fiat_amount if body.credit_amount else ZERO),
             fiat_authorized=known.fiat_authorized + body.fiat_amount,
             fiat_currency=body.fiat_currency,
         )
 
     def _purchase_settled(self, body: e.PurchasePaymentSettled) -> None:
         known = self.purchase(body.purchase)
-        self.pool.purchases[body.purchase] = _replace(known, fiat_settled=known.fiat_settled + body.fiat_amount)
+        self.pool.purchases[body.purchase] = _replace(known, fiat_currency=body.fiat_currency)
+        self._on_purchase(
+            body.purchase,
+            credit_authorized=body.exchanged,
+            fiat_agreed=body.agreed,
+            fiat_authorized=body.authorized,
+            fiat_settled=body.fiat_amount,
+        )
+
+    def _on_purchase(self, purchase: UUID, **added: Decimal) -> None:
+        known = self.purchase(purchase)
+        sums = {name: getattr(known, name) + amount for name, amount in added.items()}
+        self.pool.purchases[purchase] = _replace(known, **sums)
 
     def _accrued(self, body: e.InvoiceUsageAccrued) -> None:
         self.pool.accruals[body.accrual] = Accrual(
@@ -334,6 +359,7 @@ class _Hand:
             voided_by=known.voided_by or version,
             fiat_refunded=known.fiat_refunded + body.refunded,
             fiat_authorized=known.fiat_authorized - body.authorization_reduced,
+            adjusted=known.adjusted + body.adjusted,
         )
 
     def _cancelled(self, body: e.GrantCancelled) -> None:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from aggregates.credits.breakage import post_release
+from aggregates.credits.correction import take_backwards
 from aggregates.credits.events import CreditVoided, GrantCancelled, PaymentAdjustment, PurchaseSettlement, VoidedPart
-from aggregates.credits.pool import CreditPool, Move, Purchase
+from aggregates.credits.pool import CreditPool, Lot, Move, Purchase
 from aggregates.credits.posting import Postings, opened, when
-from aggregates.credits.purchases import payment_routes
-from aggregates.credits.refusals import GrantAlreadyEffective
+from aggregates.credits.refunding import Adjusted, adjust
+from aggregates.credits.refusals import GrantAlreadyEffective, ReductionExceedsUnused
 from aggregates.credits.requests import CancelGrant, Void
 from aggregates.journal import templates
-from aggregates.journal.chart import Route
 from aggregates.journal.templates import When
-from aggregates.values.decimals import ONE, ZERO, divide, exact
+from aggregates.values.decimals import ZERO, exact
 from aggregates.values.errors import NothingToVoid
 
 
@@ -26,8 +28,9 @@ from aggregates.values.errors import NothingToVoid
 def void(pool: CreditPool, request: Void) -> CreditVoided | None:
     """Take back what is left of a grant: fbo -x, open receivable +x, and the release of its plan.
 
-    None when the grant was voided before and nothing has come back since: `pool.purchases[id].voided_by` names the
-    version of the first result. Raises `NothingToVoid` (consumed, expired, or not yet effective).
+    With an amount only that much goes: reducing 100 to 80 after 40 were used leaves 40. None when the grant was voided
+    before and nothing has come back since: `pool.purchases[id].voided_by` names the version of the first result.
+    Raises `NothingToVoid` (consumed, expired, or not yet effective), `ReductionExceedsUnused`.
     """
     request = opened(request)
     known = pool.purchases.get(request.purchase, Purchase())
@@ -36,7 +39,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         for lot in (pool.lots[sequence] for sequence in known.lots if sequence in pool.lots)
         if lot.is_live(request.booked_at)
     ]
-    left = [(lot, amount) for lot, amount in left if amount > 0]
+    left = _no_more_than(request, [(lot, amount) for lot, amount in left if amount > 0])
     if not left:
         if known.voided_by is not None:
             return None
@@ -50,9 +53,11 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         released_at = post_release(postings, lot, amount, at, None)
         parts.append(VoidedPart(lot=lot.sequence, route=lot.route, amount=amount, released_at=released_at))
     voided = sum((part.amount for part in parts), ZERO)
-    refunded, reduced = ZERO, ZERO
+    owed = Adjusted()
     if request.payment_adjustment is not PaymentAdjustment.NONE:
-        refunded, reduced = _adjust_payment(postings, pool, known, voided, request)
+        refunds = request.payment_adjustment is PaymentAdjustment.REFUND
+        known = msgspec.structs.replace(known, voided=known.voided + voided)
+        owed = adjust(postings, pool, request.purchase, known, at, limit=None if refunds else ZERO)
     return CreditVoided(
         currency=pool.currency,
         purchase=request.purchase,
@@ -60,50 +65,21 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         booked_at=request.booked_at,
         parts=tuple(parts),
         payment_adjustment=request.payment_adjustment,
-        refunded=refunded,
-        authorization_reduced=reduced,
+        refunded=owed.refunded,
+        authorization_reduced=owed.reduced,
+        adjusted=owed.credit,
         transactions=postings.all(),
     )
 
 
-def _adjust_payment(
-    postings: Postings, pool: CreditPool, known: Purchase, voided: Decimal, request: Void
-) -> tuple[Decimal, Decimal]:
-    """Undo payment for what was not consumed; returns (refunded, authorization reduced), in fiat.
-
-    100 at 0.5 with 40 used and paid: void leaves open +60, the exchange is undone by 30 (open -30, brokerage +30) and
-    30 refunded (open -30, wash +30). Not yet settled, the standing authorization shrinks to 20 instead. Before any
-    payment there is nothing to post: the amount to pay is round(40 x 0.5) = 20.
-    """
-    if not known.credit_authorized or known.route is None:
-        return ZERO, ZERO
-    fiat_currency = known.fiat_currency or pool.currency
-    consumed = known.granted - known.voided - voided
-    due = divide(consumed * known.fiat_agreed, known.credit_authorized, fiat_currency.precision)
-    standing = known.fiat_authorized - known.fiat_settled
-    too_much = known.fiat_authorized - known.fiat_refunded - due
-    reduced = min(max(standing, ZERO), max(too_much, ZERO))
-    refunded = max(too_much - reduced, ZERO) if request.payment_adjustment is PaymentAdjustment.REFUND else ZERO
-    fiat = reduced + refunded
-    if not fiat:
-        return ZERO, ZERO
-    credit_route, fiat_route = _payment_routes(pool, known)
-    at = when(request.booked_at, request)
-    if fiat_currency.key != pool.currency.key:
-        postings.add(templates.exchange(credit_route, voided, fiat_route, fiat, at, undone=True))
-    elif voided != fiat:
-        postings.add(templates.revalue(credit_route, fiat - voided, at))
-    if reduced:
-        postings.add(templates.reduce_authorization(fiat_route, reduced, at, source=request.purchase))
-    if refunded:
-        postings.add(templates.refund(fiat_route, refunded, at, source=request.purchase))
-    return refunded, reduced
-
-
-def _payment_routes(pool: CreditPool, known: Purchase) -> tuple[Route, Route]:
-    assert known.route is not None, "a granted purchase has a route"
-    cost_basis = ONE if known.route.cost_basis is None else known.route.cost_basis
-    return payment_routes(pool.currency, cost_basis, known.fiat_currency or pool.currency, known.route.features)
+def _no_more_than(request: Void, left: list[tuple[Lot, Decimal]]) -> list[tuple[Lot, Decimal]]:
+    """What to take of each lot: all that is left, or the amount asked for, newest lot first."""
+    if request.amount is None:
+        return left
+    there = sum((amount for _, amount in left), ZERO)
+    if not ZERO < request.amount <= there:
+        raise ReductionExceedsUnused(request.amount, there, request.purchase)
+    return list(reversed(take_backwards(left, request.amount)))
 
 
 @exact

@@ -37,6 +37,7 @@ class Template(StrEnum):
     BREAKAGE_RELEASE = "customer.fbo.breakage.release"
     BREAKAGE_REOPEN = "customer.fbo.breakage.reopen"
     PAYMENT_REDUCE = "customer.receivable.payment.reduce"
+    PAYMENT_REVERSE = "customer.receivable.payment.reverse"
     REFUND = "customer.receivable.refund"
     CREDIT_NOTE = "customer.receivable.credit_note"
     WRITE_OFF = "customer.receivable.write_off"

@@ -155,6 +155,17 @@ def reduce_authorization(route: Route, amount: Decimal, when: When, *, source: U
     return _post(Template.PAYMENT_REDUCE, when, amount, legs)
 
 
+def reverse_payment(
+    route: Route, amount: Decimal, when: When, *, source: UUID | None = None, spend: UUID | None = None
+) -> Transaction:
+    """Money that had arrived was taken back, as in a chargeback: wash +x, receivable[authorized] -x (ledger §17)."""
+    legs = (
+        Leg(Account.WASH, plain(route), amount, source, spend),
+        Leg(Account.RECEIVABLE, receivable(route, AUTHORIZED), -amount, source, spend),
+    )
+    return _post(Template.PAYMENT_REVERSE, when, amount, legs)
+
+
 def refund(
     route: Route, amount: Decimal, when: When, *, source: UUID | None = None, spend: UUID | None = None
 ) -> Transaction:

@@ -105,7 +105,8 @@ def advance(body: Any) -> Decimal:
         case e.CreditGranted(backfill=backfill):
             return EXACT.minus(total_of(part.amount for part in backfill))
         case e.CreditReturned(parts=parts):
-            uncovered = (part.amount for part in parts if part.state is e.SegmentState.ADVANCE_UNCOVERED)
+            owed = (e.SegmentState.ADVANCE_UNCOVERED, e.SegmentState.ADVANCE_WRITTEN_OFF)
+            uncovered = (part.amount for part in parts if part.state in owed)
             return EXACT.minus(total_of(uncovered))
         case _:
             return ZERO

@@ -93,6 +93,11 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901 - one ca
             yield Figure("authorised amount", body.fiat_amount, EXACT.minus(authorized))
         case e.PurchasePaymentSettled():
             yield Figure("received amount", body.fiat_amount, EXACT.minus(posted.net(Account.WASH)))
+        case e.PurchasePaymentReversed() | e.PurchaseRefunded():
+            yield Figure("money that went back", body.fiat_amount, posted.net(Account.WASH))
+        case e.AdvanceWrittenOff():
+            yield Figure("written-off parts", body.amount, total_of(part.amount for part in body.parts))
+            yield Figure("written-off advance", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
         case e.InvoiceUsageAccrued():
             yield Figure("accrued amount", body.amount, posted.net(Account.ACCRUED))
         case e.InvoicePaymentSettled():

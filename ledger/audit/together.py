@@ -105,11 +105,14 @@ def _sides(record: AnyRecorded, group: GroupRef, pool: e.CreditPoolEvent) -> Ite
             yield Side("purchases", record.stream, pool.purchase)
             of_pool_ = (pool.fiat_amount, pool.fiat_currency)
             yield Side("authorised amounts", of_pool_, (body.fiat_amount, body.fiat_currency))
-        case c.PaymentSettled(), e.PurchasePaymentSettled():
+        case c.PaymentAuthorized() | c.PaymentSettled(), e.PurchasePaymentSettled():
             yield Side("purchases", record.stream, pool.purchase)
         case c.PurchaseVoided() as body, e.CreditVoided():
             yield Side("purchases", record.stream, pool.purchase)
             yield Side("voided amounts", pool.amount, body.amount)
+        case c.PurchaseVoided() as body, e.GrantCancelled():
+            yield Side("purchases", record.stream, pool.purchase)
+            yield Side("cancelled amounts", pool.amount, body.amount)
         case body, _:
             yield Side("kinds of event", f"the posting group of a {body.NAME}", pool.NAME)
 

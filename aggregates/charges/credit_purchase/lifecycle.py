@@ -84,13 +84,16 @@ def authorize(turn: Turn, row: Row[Turn]) -> None:
     """Book that the payment was authorised, for the fiat amount of the whole purchase."""
     require_authorizable(turn.charge)
     cost = cost_of(turn)
-    event = pool.authorize_purchase(turn.pool, payment(turn, cost))
-    group = book(turn, event)
+    asked = fiat_amount(turn.purchase.credit_amount, cost)
+    group = received(turn)
+    if group is None:
+        event = pool.authorize_purchase(turn.pool, payment(turn, cost))
+        asked, group = event.fiat_amount, book(turn, event)
     line = turn.charge.linked_line
     turn.emit(
         PaymentAuthorized(
             kind=PaymentKind.EXTERNAL if line is None else PaymentKind.INVOICED,
-            fiat_amount=fiat_amount(turn.purchase.credit_amount, cost),
+            fiat_amount=asked,
             fiat_currency=cost.fiat_currency,
             line_id=line.line_id if line is not None else None,
             invoice_id=line.invoice_id if line is not None else None,
@@ -103,7 +106,7 @@ def authorize(turn: Turn, row: Row[Turn]) -> None:
 def settle(turn: Turn, row: Row[Turn]) -> None:
     """Book that the authorised payment has arrived."""
     settleable(turn.charge)
-    group = book(turn, pool.settle_purchase(turn.pool, payment(turn, cost_of(turn))))
+    group = received(turn) or book(turn, pool.settle_purchase(turn.pool, payment(turn, cost_of(turn))))
     turn.emit(PaymentSettled(ledger_group=group, moved=turn.walked(row, None)))
 
 
@@ -134,6 +137,7 @@ def grant(turn: Turn, cost: ResolvedCostBasis | None, moved: Moved | None) -> No
             effective_at=booked_at,
             expires_at=layer.expires_at,
             now=turn.now,
+            closed_until=turn.facts.closed_until,
         ),
     )
     turn.emit(
@@ -163,6 +167,15 @@ def payment(turn: Turn, cost: ResolvedCostBasis) -> PurchasePayment:
         features=layer.feature_filters,
         booked_at=turn.facts.instant,
     )
+
+
+def received(turn: Turn) -> GroupRef | None:
+    """The posting group of the last payment, where money that came in parts has paid the whole price already."""
+    credit = turn.pool
+    known = credit.purchases.get(turn.charge_id)
+    if known is None or not known.credit_authorized or known.fiat_settled < pool.price(credit, known):
+        return None
+    return GroupRef(turn.charge.pool.id, credit.version)
 
 
 def cost_of(turn: Turn) -> ResolvedCostBasis:

@@ -6,6 +6,7 @@ from typing import TypeAlias, assert_never
 from uuid import UUID
 
 from aggregates.credits.events import (
+    AdvanceWrittenOff,
     CreditCollected,
     CreditGranted,
     CreditPoolEvent,
@@ -19,7 +20,9 @@ from aggregates.credits.events import (
     InvoiceUsageCredited,
     PaymentAdjustment,
     PurchasePaymentAuthorized,
+    PurchasePaymentReversed,
     PurchasePaymentSettled,
+    PurchaseRefunded,
     PurchaseSettlement,
     ReceivableWrittenOff,
     RecognitionKind,
@@ -52,6 +55,17 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             paid = words.amount(body.fiat_amount, body.fiat_currency)
             bought = words.amount(body.credit_amount, body.currency)
             return f"Payment of {paid} {verb} for purchase {words.short(body.purchase)} of {bought}"
+        case PurchasePaymentReversed() as body:
+            taken = words.amount(body.fiat_amount, body.fiat_currency)
+            return f"Payment of {taken} for purchase {words.short(body.purchase)} taken back; it is owed again"
+        case PurchaseRefunded() as body:
+            back = words.amount(body.fiat_amount, body.fiat_currency)
+            return f"{back} refunded of purchase {words.short(body.purchase)}"
+        case AdvanceWrittenOff() as body:
+            figure = words.amount(body.amount.copy_abs(), body.currency)
+            if body.amount < 0:
+                return f"{figure} of usage beyond credit{_for(body.charge)} owed again: its write-off was taken back"
+            return f"{figure} of usage beyond credit{_for(body.charge)} written off as uncollectible"
         case EarningsRecognized() as body:
             kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
             return f"Recognised {words.amount(body.amount, body.currency)} of revenue, {kind}{_charges(body)}"
@@ -111,7 +125,9 @@ def _returned(body: CreditReturned, pool: UUID, known: Known) -> str:
     parts: list[str] = []
     for part in body.parts:
         figure = f"{body.currency.rounded(part.amount):f}"
-        if part.state is SegmentState.ADVANCE_UNCOVERED:
+        if part.state is SegmentState.ADVANCE_WRITTEN_OFF:
+            parts.append(f"{figure} of advance that had been written off")
+        elif part.state is SegmentState.ADVANCE_UNCOVERED:
             parts.append(f"{figure} of advance nobody had covered")
         else:
             parts.append(f"{figure} to {known.lot(pool, part.lot)}")

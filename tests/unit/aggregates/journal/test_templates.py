@@ -91,6 +91,11 @@ CASES: list[tuple[Template, Callable[[], Transaction], list[str]]] = [
     ),
     (Template.REFUND, lambda: templates.refund(LOT, X, AT, source=S), ["wash 5 S-", "customer_receivable -5 S-"]),
     (
+        Template.PAYMENT_REVERSE,
+        lambda: templates.reverse_payment(LOT, X, AT, source=S),
+        ["wash 5 S-", "customer_receivable -5 S-"],
+    ),
+    (
         Template.PAYMENT_REDUCE,
         lambda: templates.reduce_authorization(LOT, X, AT, source=S),
         ["customer_receivable 5 S-", "customer_receivable -5 S-"],
