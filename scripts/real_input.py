@@ -18,7 +18,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
-from ledger import Ledger, Policies, SettableClock, graduated, unit
+try:
+    from ledger import Ledger, Policies, SettableClock, graduated, unit
+except ImportError:  # not in the project's environment: make it, and run there
+    import environment
+
+    sys.exit(environment.run(environment.ready(), __file__, *sys.argv[1:]))
 
 PERIOD = ("2023-11-16T18:00:00Z", "2023-11-16T20:00:00Z")
 INPUT = unit("0.000003")
