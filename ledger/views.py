@@ -23,6 +23,7 @@ from ledger.balances import AddressBalance, Balance, address_balance, amounts_of
 from ledger.context import Context
 from ledger.paging import Moment, Page, checked_id, checked_limit, checked_moment, invalid, page_of, read_cursor
 from ledger.store.follow import Follower
+from ledger.stuck import StuckCharge, stuck_charge
 from projections.addresses import Address
 from projections.charges import CHARGES
 from projections.current_runs import CURRENT_RUNS
@@ -30,6 +31,7 @@ from projections.customers import CUSTOMERS
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.stores.tables import Status, Where
+from projections.stuck_charges import STUCK_CHARGES
 
 RUN_VIEWS = (CURRENT_RUNS.name, PRIOR_RUNS.name)
 
@@ -219,6 +221,27 @@ class Views:
             )
             views = {view.charge: view for view in charge_views(reader, rows)}
         return page_of(rows, limit, lambda row: views[row.charge], lambda row: (row.created_position,))
+
+    def stuck_charges(
+        self,
+        customer: str | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[StuckCharge]:
+        """Charges whose last advance was refused, with the reason and what would free them (lifecycles §22 row 15).
+
+        In the order in which their present reasons were recorded, the oldest first. A charge is gone from here as soon
+        as it moves. Raises `ValidationFailed`.
+        """
+        where = [Where("namespace", "=", self._context.namespace)]
+        where += [Where("customer", "=", customer)] if customer is not None else []
+        where += [Where("position", ">", *read_cursor(after, (int,)))] if after is not None else []
+        with self._follower.reading((STUCK_CHARGES.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(STUCK_CHARGES, where, order=("position",), limit=checked_limit(limit) + 1)
+        return page_of(rows, limit, stuck_charge, lambda row: (row.position,))
 
     def current_runs(
         self,

@@ -10,10 +10,12 @@ from projections.customers import CUSTOMERS
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
+from projections.stuck_charges import STUCK_CHARGES
 
 PROJECTIONS: tuple[AnyProjection, ...] = (
     CUSTOMERS,
     CHARGES,
+    STUCK_CHARGES,
     CURRENT_RUNS,
     PRIOR_RUNS,
     CUSTOMER_BALANCES,
