@@ -27,6 +27,7 @@ from ledger.charges import Charges
 from ledger.context import Context
 from ledger.credits import Credits
 from ledger.customers import Customers
+from ledger.doctor import Doctor
 from ledger.domain import AGGREGATES
 from ledger.invoices import Invoices
 from ledger.metering.open import open_usage_store
@@ -85,6 +86,7 @@ class Ledger:
         self.views = Views(context, follower)
         self.projections = Projections(follower)
         self.audit = Audit(context, follower)
+        self.doctor = Doctor(context, self.views, self.projections, self.usage, self.audit)
 
     @classmethod
     def open(

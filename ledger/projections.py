@@ -19,6 +19,10 @@ class Projections:
         """Every generation of every view, and how many positions of the log it is behind."""
         return self._follower.status()
 
+    def versions(self) -> dict[str, int]:
+        """Every view of this release and the version it has there."""
+        return {name: projection.version for name, projection in self._follower.projections.items()}
+
     def catch_up(self) -> int:
         """Bring every view to the head of the log; the position where that was."""
         return self._follower.catch_up()

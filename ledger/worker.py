@@ -1,18 +1,28 @@
-"""`ledger.worker`: one pass over everything that is due, customer by customer: charges, then what they have gathered.
+"""`ledger.worker`: everything that is due is advanced, customer by customer; once, or for as long as it runs.
 
-The worker asks the index which customers have a charge whose `advance_after` has come, and calls the customer-scoped
-advance for each. A failing customer is logged with its id and does not stop the others (lifecycles §15).
+The worker asks the index which customers have a charge whose `advance_after` has come, calls the customer-scoped
+advance for each, invoices what it has gathered, and moves its invoices on. A failing customer is logged with its id and
+does not stop the others (lifecycles §15).
+
+Any number of workers may follow one ledger. Whoever loses a race decides again and finds the work done, so nothing is
+booked twice; that this happens seldom is why each begins elsewhere among the customers, and why those that share a
+process leave out whom another is at.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from uuid import uuid5
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import Protocol
+from uuid import UUID, uuid5
 
 import msgspec
 
-from aggregates.values.errors import LedgerError
+from aggregates.values.errors import LedgerError, Unavailable
 from ledger.advance import FailedAdvance
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
@@ -22,6 +32,12 @@ from ledger.validation import command_id as identified
 log = logging.getLogger(__name__)
 
 PAGE = 200
+
+INTERVAL = timedelta(seconds=30)
+"""How long a worker rests at most: charges that another process makes come due meanwhile."""
+
+FIRST_RETRY = timedelta(seconds=1)
+"""How long a worker waits after the first pass in a row that the store did not answer; each further wait is doubled."""
 
 
 class FailedCustomer(msgspec.Struct, frozen=True):
@@ -33,12 +49,75 @@ class FailedCustomer(msgspec.Struct, frozen=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True):
-    """What one pass did. `stuck` are charges that refused while their customer's others were advanced."""
+    """What one pass did. `stuck` are charges that refused while their customer's others were advanced.
+
+    `invoiced` counts the invoices that were made or moved on, `busy` the customers that another worker of this process
+    was at. `unavailable` tells why the pass ended early: the store did not answer.
+    """
 
     succeeded: tuple[str, ...] = ()
     failed: tuple[FailedCustomer, ...] = ()
     stuck: tuple[FailedAdvance, ...] = ()
     moved: int = 0
+    busy: int = 0
+    invoiced: int = 0
+    unavailable: str | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there was nothing that could be moved."""
+        return not (self.moved or self.invoiced or self.busy or self.unavailable)
+
+
+class Pass(msgspec.Struct, frozen=True, kw_only=True):
+    """One pass of a worker that goes on: its number from 1, when it began, what it did, and how long it rests now."""
+
+    number: int
+    at: datetime
+    report: WorkerReport
+    rest: timedelta
+
+
+class Stopping(Protocol):
+    """How a worker is asked to end; a `threading.Event` will do, or a `Stop` where a signal handler asks."""
+
+    def is_set(self) -> bool:
+        """Whether it was asked."""
+        ...
+
+    def wait(self, timeout: float) -> bool:
+        """Rest for so many seconds, or until it is asked; whether it was."""
+        ...
+
+
+class Stop:
+    """Asks workers to end. Unlike an event, it may be set by a signal handler that interrupts the very wait for it."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._wake: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        """Ask: a worker ends after the customer that it is at."""
+        self._asked = True
+        self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it was asked."""
+        return self._asked
+
+    def wait(self, timeout: float) -> bool:
+        """Rest for so many seconds, or until it is asked; whether it was."""
+        if not self._asked:
+            with suppress(Empty):
+                self._wake.get(timeout=timeout)
+        if self._asked:
+            self._wake.put(None)  # another worker may wait for the same
+        return self._asked
+
+
+Progress = Callable[[str, int, int], None]
+"""Told (customer, done, all) after each customer."""
 
 
 class Worker:
@@ -48,6 +127,8 @@ class Worker:
         self._context = context
         self._charges = charges
         self._invoices = invoices
+        self._busy: set[str] = set()
+        self._choosing = threading.Lock()
 
     def due_customers(self) -> list[str]:
         """Customers with something due now, sorted."""
@@ -62,30 +143,159 @@ class Worker:
                 return out
 
     def run_once(
-        self, *, command_id: CommandId = None, progress: Callable[[str, int, int], None] | None = None
+        self,
+        *,
+        command_id: CommandId = None,
+        progress: Progress | None = None,
+        stop: Stopping | None = None,
     ) -> WorkerReport:
         """Advance every customer that has something due, invoice what it has gathered, and move its invoices on.
 
-        `progress` is called with (customer, done, all) after each. Running two passes at once is safe: the loser of a
-        race decides again and finds the work done.
+        `stop` ends the pass after the customer it is at. Two passes at once are safe.
+
+        Raises `Unavailable` when the store does not answer at the beginning; later that is told in the report.
         """
         identity = identified(command_id, self._context.namespace, self._context.mint)
-        due = self.due_customers()
-        succeeded: list[str] = []
-        failed: list[FailedCustomer] = []
-        stuck: list[FailedAdvance] = []
-        moved = 0
+        return self._advance(self.due_customers(), identity, progress, stop)
+
+    def run(
+        self,
+        *,
+        stop: Stopping | None = None,
+        interval: timedelta = INTERVAL,
+        until_idle: bool = False,
+        told: Callable[[Pass], None] | None = None,
+        progress: Progress | None = None,
+    ) -> Pass:
+        """Pass after pass, with a rest in between until something comes due, and for `interval` at most.
+
+        A store that does not answer is tried again: after a second, then two, four, up to `interval`.
+
+        Args:
+            stop: Ends it, within the pass after the customer it is at; without it only `until_idle` does.
+            interval: The longest rest; above zero.
+            until_idle: End after the first pass that moved nothing.
+            told: Called after each pass.
+            progress: Called after each customer.
+
+        Answers the last pass.
+        """
+        if interval <= timedelta(0):
+            raise ValueError("a worker rests for longer than nothing")
+        stopping = stop or Stop()
+        number, outages = 0, 0
+        while True:
+            number += 1
+            began = self._context.now()
+            report = self._pass(progress, stopping)
+            outages = outages + 1 if report.unavailable is not None else 0
+            ends = stopping.is_set() or (until_idle and report.is_idle)
+            goes_on = until_idle and bool(report.moved or report.invoiced)
+            rest = timedelta(0) if ends or goes_on else self._rest(began, interval, outages)
+            done = Pass(number=number, at=began, report=report, rest=rest)
+            if told is not None:
+                told(done)
+            if ends or stopping.wait(rest.total_seconds()):
+                return done
+
+    def _pass(self, progress: Progress | None, stop: Stopping) -> WorkerReport:
+        """One pass that begins somewhere among the customers, each time and for each worker somewhere else."""
+        identity = self._context.mint()
+        try:
+            due = self.due_customers()
+        except Unavailable as outage:
+            log.warning("the worker waits: %s", outage)
+            return WorkerReport(unavailable=str(outage))
+        first = identity.int % len(due) if due else 0
+        return self._advance([*due[first:], *due[:first]], identity, progress, stop)
+
+    def _rest(self, began: datetime, interval: timedelta, outages: int) -> timedelta:
+        """How long to rest: until something comes due, or longer each time the store does not answer.
+
+        What came due while the pass went on counts; what was due before it and could not move waits for `interval`.
+        """
+        if outages:
+            return min(interval, FIRST_RETRY * (1 << min(outages - 1, 16)))
+        try:
+            due = self._context.repository.store.next_due(self._context.namespace, began)
+        except Unavailable:
+            return min(interval, FIRST_RETRY)
+        return interval if due is None else max(timedelta(0), min(interval, due - self._context.now()))
+
+    def _advance(
+        self, due: Sequence[str], identity: UUID, progress: Progress | None, stop: Stopping | None
+    ) -> WorkerReport:
+        tally = _Tally()
         for done, customer in enumerate(due, start=1):
+            if stop is not None and stop.is_set():
+                break
+            if not self._take(customer):
+                tally.busy += 1
+                continue
             try:
                 answer = self._charges.advance(customer, command_id=uuid5(identity, customer))
-                self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
+                tally.moved += len(answer.moved)
+                tally.stuck += answer.failed
+                invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
+                tally.invoiced += len(invoices)
             except LedgerError as error:
-                log.warning("customer %s could not be advanced: %s (%s)", customer, error, error.code)
-                failed.append(FailedCustomer(customer, error.code, str(error)))
+                tally.failed.append(_failed(customer, error.code, error))
+                if isinstance(error, Unavailable) and (outage := self._outage()) is not None:
+                    tally.unavailable = str(outage)
+                    break
+            except Exception as error:  # noqa: BLE001 - a defect that one customer meets is not for the others to bear
+                tally.failed.append(_failed(customer, "defect", error))
             else:
-                succeeded.append(customer)
-                stuck += answer.failed
-                moved += len(answer.moved)
+                tally.succeeded.append(customer)
+            finally:
+                self._busy.discard(customer)
             if progress is not None:
                 progress(customer, done, len(due))
-        return WorkerReport(tuple(succeeded), tuple(failed), tuple(stuck), moved)
+        return tally.report()
+
+    def _take(self, customer: str) -> bool:
+        """Take a customer for this worker, unless another of this process is at it."""
+        with self._choosing:
+            if customer in self._busy:
+                return False
+            self._busy.add(customer)
+            return True
+
+    def _outage(self) -> Unavailable | None:
+        """Whether it is the store that does not answer, so that no other customer would fare better."""
+        try:
+            self._context.repository.store.head()
+        except Unavailable as outage:
+            return outage
+        return None
+
+
+class _Tally:
+    """What a pass did so far."""
+
+    def __init__(self) -> None:
+        self.succeeded: list[str] = []
+        self.failed: list[FailedCustomer] = []
+        self.stuck: list[FailedAdvance] = []
+        self.moved = 0
+        self.busy = 0
+        self.invoiced = 0
+        self.unavailable: str | None = None
+
+    def report(self) -> WorkerReport:
+        """The same as a record, customers in order."""
+        return WorkerReport(
+            succeeded=tuple(sorted(self.succeeded)),
+            failed=tuple(sorted(self.failed, key=lambda each: each.customer)),
+            stuck=tuple(self.stuck),
+            moved=self.moved,
+            busy=self.busy,
+            invoiced=self.invoiced,
+            unavailable=self.unavailable,
+        )
+
+
+def _failed(customer: str, code: str, error: Exception) -> FailedCustomer:
+    message = str(error) if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
+    log.warning("customer %s could not be advanced: %s (%s)", customer, message, code, exc_info=code == "defect")
+    return FailedCustomer(customer, code, message)

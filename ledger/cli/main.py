@@ -25,6 +25,7 @@ from ledger.cli import (
     charges,
     customers,
     demo,
+    doctor,
     exits,
     projections,
     render,
@@ -48,7 +49,7 @@ GROUPS: dict[str, tuple[typer.Typer, str]] = {
     "worker": (advancing.worker, "What has to happen as time passes."),
     "projections": (projections.app, "The views: how fresh they are, and how to make them anew."),
 }
-ALONE = (setup.app, demo.app, advancing.app, views.app, audit.app, projections.alone)
+ALONE = (setup.app, demo.app, advancing.app, views.app, audit.app, doctor.app, projections.alone)
 
 
 def build() -> typer.Typer:

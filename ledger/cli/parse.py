@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -19,6 +19,13 @@ from aggregates.values.decimals import parse_decimal
 from aggregates.values.period import timestamp
 
 T = TypeVar("T")
+
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
 
 PLAIN_FORMS = ("sqlite:", "postgresql:", "postgres:", "memory:")
 
@@ -33,6 +40,14 @@ def database(url: str) -> str:
 def moment(value: str | None, option: str) -> datetime | None:
     """A time with a zone, or a bare date for midnight UTC."""
     return None if value is None else checked(option, lambda: timestamp(value))
+
+
+def span(value: str, option: str) -> timedelta:
+    """A length of time above zero: 30s, 5m, 2h or 1d."""
+    number, unit = value[:-1], value[-1:]
+    if not (number.isascii() and number.isdecimal() and len(number) < 7 and unit in _UNITS and int(number)):
+        raise typer.BadParameter(f"{option} is written 30s, 5m, 2h or 1d, got {value!r}")
+    return int(number) * _UNITS[unit]
 
 
 def pairs(values: Sequence[str], option: str) -> dict[str, str]:

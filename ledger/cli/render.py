@@ -41,6 +41,10 @@ Advance = Callable[[int, int | None], None]
 """How far a long piece of work is: done, and of how many if that is known."""
 
 
+ALREADY_SAID = object()
+"""The data of an answer that was printed line by line while the command went on."""
+
+
 class Shown(NamedTuple):
     """The answer of a command: `data` for programs, `parts` for people, and the exit code that goes with it."""
 
@@ -181,6 +185,11 @@ def all_pages(page: Callable[[str | None], Page[T]]) -> Iterator[T]:
         after = part.next
 
 
+def to_json_line(data: object) -> str:
+    """The same on one line, for what comes one after the other."""
+    return msgspec.json.encode(plain_data(data)).decode()
+
+
 # ── layout ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -281,16 +290,22 @@ def _styled(words: str, column: Column) -> Text:
 
 def show(shown: Shown, *, as_json: bool) -> None:
     """Print an answer on standard output."""
-    if as_json:
-        sys.stdout.write(to_json(shown.data) + "\n")
-    else:
+    if not as_json:
         tell(*shown.parts)
+    elif shown.data is not ALREADY_SAID:
+        sys.stdout.write(to_json(shown.data) + "\n")
     sys.stdout.flush()
 
 
 def tell(*parts: RenderableType) -> None:
     """Print parts for people on standard output."""
     _print(parts, sys.stdout)
+
+
+def tell_json_line(data: object) -> None:
+    """Print data for programs on a line of standard output, at once."""
+    sys.stdout.write(to_json_line(data) + "\n")
+    sys.stdout.flush()
 
 
 def complain(*parts: RenderableType) -> None:

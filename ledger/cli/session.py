@@ -79,6 +79,7 @@ _ALWAYS = (
     _option("json", bool, False, "--json", help="Print JSON, with decimals as text."),
 )
 _TRYING = (_option("dry_run", bool, False, "--dry-run", help="Show what would be written, and write nothing."),)
+_ACTING = (_option("actor", str, "cli", "--actor", envvar="LEDGER_ACTOR", help="Who does this, for the history."),)
 _WRITING = (
     _option(
         "command_id",
@@ -88,19 +89,26 @@ _WRITING = (
         metavar="ID",
         help="Your id of this command: sent again, it is answered as before and not carried out twice.",
     ),
-    _option("actor", str, "cli", "--actor", envvar="LEDGER_ACTOR", help="Who does this, for the history."),
+    *_ACTING,
 )
 
 
 def command(
-    app: typer.Typer, name: str, *, writes: bool = False, tries: bool = False, creates: bool = False
+    app: typer.Typer,
+    name: str,
+    *,
+    writes: bool = False,
+    tries: bool = False,
+    creates: bool = False,
+    goes_on: bool = False,
 ) -> Callable[[Callable[Concatenate[Session, P], Shown]], Callable[Concatenate[Session, P], Shown]]:
     """Register a command.
 
     `writes`: it appends events, and can be tried with --dry-run and repeated with --command-id. `tries`: it can be
     tried. `creates`: it makes the database where there is none; every other command wants one that is there.
+    `goes_on`: it appends events until it is stopped, so there is no one command to try or to repeat.
     """
-    shared = _ALWAYS + (_TRYING if writes or tries else ()) + (_WRITING if writes else ())
+    shared = _ALWAYS + (_TRYING if writes or tries else ()) + (_WRITING if writes else _ACTING if goes_on else ())
 
     def register(function: Callable[Concatenate[Session, P], Shown]) -> Callable[Concatenate[Session, P], Shown]:
         def run(**given: Any) -> int:

@@ -200,6 +200,12 @@ class MemoryStore(POPOApplicationRecorder):
             }
         return sorted(due)[:limit]
 
+    def next_due(self, namespace: str, after: datetime) -> datetime | None:
+        self._probe("next_due")
+        with self._lock:
+            waiting = [row.advance_after for row in self._charges.values() if row.namespace == namespace]
+        return min((moment for moment in waiting if moment is not None and moment > after), default=None)
+
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")
         with self._lock:

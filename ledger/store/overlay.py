@@ -164,6 +164,12 @@ class OverlayStore:
         here = {r.customer for r in self._index.values() if r.namespace == namespace and _is_due(r, now)}
         return sorted({*below, *(customer for customer in here if customer > after)})[:limit]
 
+    def next_due(self, namespace: str, after: datetime) -> datetime | None:
+        """The first `advance_after` later than that; one that was moved here may be answered as it was below."""
+        below = self.base.next_due(namespace, after)
+        here = [r.advance_after for r in self._index.values() if r.namespace == namespace]
+        return min((at for at in (below, *here) if at is not None and at > after), default=None)
+
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         """All rows."""
         yield from (row for row in self.base.charge_index() if row.charge not in self._index)

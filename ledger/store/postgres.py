@@ -71,6 +71,7 @@ _DUE_CUSTOMERS = (
     "SELECT DISTINCT customer FROM ledger_charge_index WHERE namespace = %b AND advance_after <= %b AND customer > %b"
     " ORDER BY customer LIMIT %b"
 )
+_NEXT_DUE = "SELECT min(advance_after) FROM ledger_charge_index WHERE namespace = %b AND advance_after > %b"
 _OWNER = "SELECT owner FROM ledger_reservations WHERE namespace = %b AND customer = %b AND kind = %b AND key = %b"
 _RESERVATIONS = "SELECT namespace, customer, kind, key, owner FROM ledger_reservations ORDER BY 1, 2, 3, 4"
 _SNAPSHOT = "SELECT stream, version, name, data FROM ledger_snapshots"
@@ -277,6 +278,11 @@ class PostgresStore(PostgresApplicationRecorder):
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         self._probe("due_customers")
         return [customer for (customer,) in self.database.query(_DUE_CUSTOMERS, (namespace, now, after, limit))]
+
+    def next_due(self, namespace: str, after: datetime) -> datetime | None:
+        self._probe("next_due")
+        moment: datetime | None = self.database.query(_NEXT_DUE, (namespace, after))[0][0]
+        return moment
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")

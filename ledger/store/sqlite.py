@@ -77,6 +77,7 @@ _DUE_CUSTOMERS = (
     " WHERE namespace = ? AND advance_after <= ? AND customer > ?"
     " ORDER BY customer LIMIT ?"
 )
+_NEXT_DUE = "SELECT min(advance_after) FROM ledger_charge_index WHERE namespace = ? AND advance_after > ?"
 
 
 class SQLiteStore(SQLiteApplicationRecorder):
@@ -213,6 +214,12 @@ class SQLiteStore(SQLiteApplicationRecorder):
         with self.file.reading() as connection:
             rows = connection.execute(_DUE_CUSTOMERS, (namespace, micros(now), after, limit)).fetchall()
         return [customer for (customer,) in rows]
+
+    def next_due(self, namespace: str, after: datetime) -> datetime | None:
+        self._probe("next_due")
+        with self.file.reading() as connection:
+            (moment,) = connection.execute(_NEXT_DUE, (namespace, micros(after))).fetchone()
+        return None if moment is None else moment_of(moment)
 
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         self._probe("charge_index")

@@ -218,6 +218,10 @@ class Store(Protocol):
         """Customers with an open charge whose `advance_after` has come, sorted, in pages."""
         ...
 
+    def next_due(self, namespace: str, after: datetime) -> datetime | None:
+        """The first `advance_after` later than that, of all customers; None where nothing waits for the clock."""
+        ...
+
     def charge_index(self) -> Iterator[ChargeIndexRow]:
         """All rows, for the audit."""
         ...

@@ -305,6 +305,16 @@ def test_due_customers_come_sorted_and_in_pages(store: Store) -> None:
     assert store.due_customers("elsewhere", NOON) == []
 
 
+def test_the_next_charge_that_comes_due_is_the_first_one_later(store: Store) -> None:
+    rows = [charge_row(uuid4(), due=due) for due in (NOON - MINUTE, NOON, NOON + MINUTE, NOON + 2 * MINUTE, None)]
+    store.append(Save([record(row.charge, 1) for row in rows], charge_index=rows), NOON)
+
+    assert store.next_due("default", NOON) == NOON + MINUTE
+    assert store.next_due("default", NOON - 2 * MINUTE) == NOON - MINUTE
+    assert store.next_due("default", NOON + 2 * MINUTE) is None
+    assert store.next_due("elsewhere", NOON) is None
+
+
 # ── reservations ─────────────────────────────────────────────────────────────────────────────────────────────
 
 

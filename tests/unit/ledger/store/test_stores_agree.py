@@ -111,6 +111,7 @@ def everything(store: Store) -> dict[str, Any]:
         "due": [store.charges_of("default", customer, due) for customer in CUSTOMERS for due in MOMENTS],
         "customers": [store.due_customers("default", moment) for moment in MOMENTS],
         "next customer": [store.due_customers("default", MOMENTS[-1], customer, 1) for customer in CUSTOMERS],
+        "next due": [store.next_due("default", moment) for moment in MOMENTS],
         "reservations": list(store.reservations()),
         "snapshots": list(store.snapshots()),
     }
