@@ -82,6 +82,7 @@ class Credits:
     ) -> Charge:
         """Sell credit that is paid for outside (lifecycles §11.2): 100 at a cost basis of 0.5 costs 50.
 
+        `settlement="invoice"` sells it by invoice instead (§11.3): the credit is granted as soon as its line is on one.
         `terms` as for `grant`, and `initial_status`: how far the payment is, "created", "authorized" or "settled";
         `fiat_currency`: what a custom currency is paid in ("USD").
         Report what happens to the payment with `record_payment`. Raises as `grant`.

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import msgspec
 
-from aggregates.charges.state import Charge
 from aggregates.invoices import credit_notes, payments
 from aggregates.invoices import decisions as invoicing
 from aggregates.invoices import state as invoice_state
@@ -29,7 +28,7 @@ from ledger.advance import index
 from ledger.charges import Charges
 from ledger.commands import PaymentReportInput
 from ledger.context import CommandId, Context
-from ledger.rounds import Rounds
+from ledger.rounds import Rounds, invoices_of
 from ledger.units import Work
 
 Step: TypeAlias = Callable[[Work, UUID, InvoiceFacts], tuple[InvoiceNotice, ...]]
@@ -211,7 +210,7 @@ class Invoices:
 
     def list(self, customer: str) -> builtins.list[Invoice]:
         """All invoices of a customer in order of creation, deleted ones included. Raises `CustomerNotFound`."""
-        ids = {invoice_id for charge in self._charges.list(customer) for invoice_id in _invoices_of(charge)}
+        ids = {invoice_id for charge in self._charges.list(customer) for invoice_id in invoices_of(charge)}
         return sorted((self.get(invoice_id) for invoice_id in ids), key=lambda invoice: invoice.id)
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -244,8 +243,3 @@ class Invoices:
             return invoice if isinstance(invoice, UUID) else UUID(invoice)
         except ValueError:
             raise InvoiceNotFound(invoice) from None
-
-
-def _invoices_of(charge: Charge) -> builtins.list[UUID]:
-    ids = [entry.invoice_id for entry in charge.runs if entry.invoice_id is not None]
-    return [*ids, charge.linked_line.invoice_id] if charge.linked_line is not None else ids

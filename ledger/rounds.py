@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
+import msgspec
+
 from aggregates.charges import decisions as deciding
 from aggregates.charges import state as charge_state
 from aggregates.charges.facts import Facts
@@ -191,7 +193,21 @@ class Rounds:
         )
         if issuing or credit_notes:
             work.load(*invoicing.series_needed(self._context.namespace, facts))
-        return facts
+        if not issuing:
+            return facts
+        left_over = self._unapplied(customer)
+        work.load(*(invoice_state.stream(invoice_id, customer) for invoice_id in left_over))
+        return msgspec.structs.replace(facts, unapplied_from=left_over)
+
+    def _unapplied(self, customer: str) -> tuple[UUID, ...]:
+        """The customer's invoices on which unapplied credit arose that was not used yet, oldest first (decision 23)."""
+        repository = self._context.repository
+        rows = repository.store.charges_of(self._context.namespace, customer)
+        entries = repository.load_all([charge_state.stream(row.charge, customer) for row in rows])
+        ids = {invoice_id for entry in entries for invoice_id in invoices_of(entry.state)}
+        loaded = repository.load_all([invoice_state.stream(invoice_id, customer) for invoice_id in sorted(ids)])
+        found: list[Invoice] = [entry.state for entry in loaded if entry.state is not None]
+        return tuple(invoice.id for invoice in found if invoice.unapplied > 0)
 
     # ── telling charges ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -247,3 +263,11 @@ class Rounds:
 
     def _pool(self, customer: str, currency: Currency) -> Stream:
         return Stream("credit_pool", pool_id(self._context.namespace, customer, currency.key), customer)
+
+
+def invoices_of(charge: Charge | None) -> list[UUID]:
+    """The invoices a charge has, or had, a line on."""
+    if charge is None:
+        return []
+    ids = [entry.invoice_id for entry in charge.runs if entry.invoice_id is not None]
+    return [*ids, charge.linked_line.invoice_id] if charge.linked_line is not None else ids

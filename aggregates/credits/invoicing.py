@@ -116,7 +116,7 @@ def release_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayment
     postings = Postings()
     at = when(request.booked_at, request)
     for accrual, share in parts:
-        postings.add(templates.authorize(accrual.route, share, at, spend=request.charge, undone=True))
+        postings.add(templates.reduce_authorization(accrual.route, share, at, spend=request.charge))
     return InvoicePaymentAuthorized(
         currency=pool.currency,
         charge=request.charge,

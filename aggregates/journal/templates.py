@@ -119,20 +119,14 @@ def issue(
 
 
 def authorize(
-    route: Route,
-    amount: Decimal,
-    when: When,
-    *,
-    source: UUID | None = None,
-    spend: UUID | None = None,
-    undone: bool = False,
+    route: Route, amount: Decimal, when: When, *, source: UUID | None = None, spend: UUID | None = None
 ) -> Transaction:
-    """A payment is authorized: receivable[authorized] -x, receivable[open] +x; undone when it will not come."""
+    """A payment is authorized: receivable[authorized] -x, receivable[open] +x."""
     legs = (
         Leg(Account.RECEIVABLE, receivable(route, AUTHORIZED), -amount, source, spend),
         Leg(Account.RECEIVABLE, receivable(route), amount, source, spend),
     )
-    return _post(Template.PAYMENT_AUTHORIZE, when, amount, legs, reversing=undone)
+    return _post(Template.PAYMENT_AUTHORIZE, when, amount, legs)
 
 
 def settle(
@@ -146,11 +140,13 @@ def settle(
     return _post(Template.PAYMENT_SETTLE, when, amount, legs)
 
 
-def reduce_authorization(route: Route, amount: Decimal, when: When, *, source: UUID | None) -> Transaction:
+def reduce_authorization(
+    route: Route, amount: Decimal, when: When, *, source: UUID | None = None, spend: UUID | None = None
+) -> Transaction:
     """A standing authorization shrinks: receivable[authorized] +x, receivable[open] -x (decision 37)."""
     legs = (
-        Leg(Account.RECEIVABLE, receivable(route, AUTHORIZED), amount, source),
-        Leg(Account.RECEIVABLE, receivable(route), -amount, source),
+        Leg(Account.RECEIVABLE, receivable(route, AUTHORIZED), amount, source, spend),
+        Leg(Account.RECEIVABLE, receivable(route), -amount, source, spend),
     )
     return _post(Template.PAYMENT_REDUCE, when, amount, legs)
 

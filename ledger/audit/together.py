@@ -72,12 +72,16 @@ class Together(Check):
 def groups_named(body: Any) -> list[GroupRef]:
     """The posting groups an event names, each once."""
     match body:
-        case r.CreditsAllocated(allocations=parts):
+        case r.CreditsAllocated(allocations=parts) | r.FiatOverageCreditsAllocated(allocations=parts):
             return list(dict.fromkeys(part.ledger_group for part in parts))
-        case r.CreditsCorrected(corrections=parts):
+        case r.CreditsCorrected(corrections=parts) | r.FiatOverageCreditsCorrected(corrections=parts):
             return list(dict.fromkeys(part.ledger_group for part in parts))
         case c.CreditsGranted() | c.PaymentAuthorized() | c.PaymentSettled() | c.PurchaseVoided():
             return [body.ledger_group]
+        case r.InvoiceUsageAccrued() | r.RunPaymentAuthorized() | r.RunPaymentSettled() | r.RunPaymentFailed():
+            return [body.ledger_group] if body.ledger_group is not None else []
+        case r.RunWrittenOff() | r.RunReinstated() | r.RunCredited():
+            return [body.ledger_group] if body.ledger_group is not None else []
         case _:
             return []
 
@@ -85,14 +89,14 @@ def groups_named(body: Any) -> list[GroupRef]:
 def _sides(record: AnyRecorded, group: GroupRef, pool: e.CreditPoolEvent) -> Iterator[Side]:
     """What an event says of its posting group, and what the group says itself."""
     match record.body, pool:
-        case r.CreditsAllocated() as body, e.CreditCollected():
+        case (r.CreditsAllocated() | r.FiatOverageCreditsAllocated()) as body, e.CreditCollected():
             yield Side("runs", record.stream, pool.run)
             of_pool = [(part.id, part.amount, part.kind.value) for part in allocations(pool)]
             of_run = [
                 (part.id, part.amount, part.source.value) for part in body.allocations if part.ledger_group == group
             ]
             yield Side("allocations", of_pool, of_run)
-        case r.CreditsCorrected() as body, e.CreditReturned():
+        case (r.CreditsCorrected() | r.FiatOverageCreditsCorrected()) as body, e.CreditReturned():
             yield Side("runs", record.stream, pool.run)
             of_run_ = _by_allocation(
                 (p.corrects, EXACT.minus(p.amount)) for p in body.corrections if p.ledger_group == group
@@ -113,6 +117,34 @@ def _sides(record: AnyRecorded, group: GroupRef, pool: e.CreditPoolEvent) -> Ite
         case c.PurchaseVoided() as body, e.GrantCancelled():
             yield Side("purchases", record.stream, pool.purchase)
             yield Side("cancelled amounts", pool.amount, body.amount)
+        case _:
+            yield from _invoiced(record, pool)
+
+
+def _invoiced(record: AnyRecorded, pool: e.CreditPoolEvent) -> Iterator[Side]:
+    """What a run says of its invoiced total and of the money for it, and what the pool booked of that."""
+    match record.body, pool:
+        case r.InvoiceUsageAccrued() as body, e.InvoiceUsageAccrued():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("accrued amounts", (pool.line, pool.amount), (body.line_id, body.totals.total))
+        case r.RunPaymentAuthorized() as body, e.InvoicePaymentAuthorized():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("authorised amounts", pool.amount, body.fiat_amount)
+        case r.RunPaymentFailed() as body, e.InvoicePaymentAuthorized():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("released amounts", pool.amount, EXACT.minus(body.released))
+        case r.RunPaymentSettled() as body, e.InvoicePaymentSettled():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("settled amounts", pool.amount, body.fiat_amount)
+        case r.RunWrittenOff() as body, e.ReceivableWrittenOff():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("written off amounts", pool.amount, body.fiat_amount)
+        case r.RunReinstated() as body, e.ReceivableWrittenOff():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("reinstated amounts", pool.amount, EXACT.minus(body.fiat_amount))
+        case r.RunCredited() as body, e.InvoiceUsageCredited():
+            yield Side("runs", record.stream, pool.run)
+            yield Side("credited amounts", pool.amount, body.fiat_amount)
         case body, _:
             yield Side("kinds of event", f"the posting group of a {body.NAME}", pool.NAME)
 

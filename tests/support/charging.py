@@ -17,6 +17,7 @@ import msgspec
 from aggregates.charges import decisions
 from aggregates.charges.facts import Facts, Feature, HeldKey, Metered, QuantityNeeded
 from aggregates.charges.intent import FeatureRef, FiatRate, FlatFeeLayer, SettlementMode, UsageLayer
+from aggregates.charges.line_content import fiat_totals
 from aggregates.charges.requests import (
     Bounds,
     ClearOverride,
@@ -36,6 +37,16 @@ from aggregates.charges.requests import (
 from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
 from aggregates.event import AnyRecorded, DomainEvent, Origin, Stream
+from aggregates.invoices.effects import (
+    InvoiceEffect,
+    LineCollected,
+    LineCreated,
+    LineFinalizing,
+    LineIssued,
+    LineNotice,
+    LinePaymentAuthorized,
+    LinePaymentSettled,
+)
 from aggregates.lifecycle import Status
 from aggregates.outcome import Draft
 from aggregates.policies import Policies
@@ -44,7 +55,8 @@ from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import exact, text
 from aggregates.values.errors import LedgerError
 from aggregates.values.money import FIAT
-from aggregates.values.period import Duration, timestamp
+from aggregates.values.period import Duration, Period, instant, timestamp
+from aggregates.values.totals import Totals
 from tests.given import CUSTOMER, EVOLVERS, NAMESPACE, ids, origin
 
 METER = UUID("00000000-0000-7000-8000-00000000aaaa")
@@ -135,6 +147,7 @@ class World:
         self.facts: dict[str, Any] = {}
         self.last: list[AnyRecorded] = []
         self.log: list[AnyRecorded] = []
+        self.effects: list[InvoiceEffect] = []
 
     # ── what happens outside ─────────────────────────────────────────────────────────────────────────────────
 
@@ -227,6 +240,88 @@ class World:
         """Record that advancing was refused."""
         return self._patch(charge, at, lambda draft, facts: decisions.note_failure(draft, charge, refusal))
 
+    # ── what its invoice tells a charge ──────────────────────────────────────────────────────────────────────
+
+    def tell(self, notice: LineNotice, at: str) -> tuple[InvoiceEffect, ...]:
+        """Let a charge act upon a notice; what it asks of invoices in return, also kept in `effects`."""
+
+        def decide(draft: Draft, facts: Facts) -> tuple[InvoiceEffect, ...]:
+            state: Charge = draft.state(notice.charge_id)
+            for needed in decisions.streams_answering(state, notice):
+                if not draft.holds(needed.id):
+                    self._hold(draft, needed)
+            entry = state.run_on_line(notice.line_id)
+            run: RealizationRun | None = draft.state(entry.run_id) if entry is not None else None
+            questions = decisions.quantities_answering(state, notice, run, facts)
+            answers = {question: self._answer(question) for question in questions}
+            return decisions.answer(draft, notice, msgspec.structs.replace(facts, quantities=answers))
+
+        self.effects = list(self._carry_out(at, decide, notice.charge_id))
+        return tuple(self.effects)
+
+    def line_made(self, charge: UUID, to: str, at: str, line: int = 1, invoice: int = 100) -> tuple[InvoiceEffect, ...]:
+        """A line of everything that waits up to there was put on a draft invoice."""
+        gathered = self.charge(charge).gathering_line
+        begins = gathered.period.from_ if gathered is not None else timestamp("2026-01-01")
+        period = Period(instant(begins), instant(to))
+        return self.tell(LineCreated(**self._on(charge, line, invoice), period=period, currency=USD), at)
+
+    def line_collected(self, charge: UUID, at: str, line: int = 1, invoice: int = 100) -> tuple[InvoiceEffect, ...]:
+        """The invoice of the line has been collected."""
+        return self.tell(LineCollected(**self._on(charge, line, invoice)), at)
+
+    def line_approved(self, charge: UUID, at: str, line: int = 1, invoice: int = 100) -> tuple[InvoiceEffect, ...]:
+        """The invoice of the line was approved."""
+        return self.tell(LineFinalizing(**self._on(charge, line, invoice), totals=self._totals(charge, line)), at)
+
+    def line_issued(self, charge: UUID, at: str, line: int = 1, invoice: int = 100) -> tuple[InvoiceEffect, ...]:
+        """The invoice of the line was issued, saying what the run says."""
+        run = self._run_on(charge, line)
+        return self.tell(
+            LineIssued(
+                **self._on(charge, line, invoice),
+                period=Period(run.service_period_from, run.service_period_to),
+                totals=self._totals(charge, line),
+                currency=self.charge(charge).invoice_currency,
+            ),
+            at,
+        )
+
+    def line_paid(
+        self,
+        charge: UUID,
+        at: str,
+        line: int = 1,
+        invoice: int = 100,
+        amount: str | None = None,
+        *,
+        in_full: bool = True,
+    ) -> None:
+        """Money for the line was promised and arrived."""
+        paid = Decimal(amount) if amount is not None else self._totals(charge, line).total
+        on = self._on(charge, line, invoice)
+        self.tell(LinePaymentAuthorized(**on, amount=paid, net=paid, in_full=in_full), at)
+        self.tell(LinePaymentSettled(**on, amount=paid, net=paid, in_full=in_full), at)
+
+    def invoiced(self, charge: UUID, to: str, at: str, line: int = 1) -> None:
+        """A line of everything up to there was made, collected, approved and issued."""
+        self.line_made(charge, to, at, line)
+        self.line_collected(charge, at, line)
+        self.line_approved(charge, at, line)
+        self.line_issued(charge, at, line)
+
+    def _on(self, charge: UUID, line: int, invoice: int) -> dict[str, Any]:
+        return {"customer": CUSTOMER, "charge_id": charge, "line_id": UUID(int=line), "invoice_id": UUID(int=invoice)}
+
+    def _run_on(self, charge: UUID, line: int) -> RealizationRun:
+        entry = self.charge(charge).run_on_line(UUID(int=line))
+        assert entry is not None
+        run: RealizationRun = self._fold(entry.run_id)
+        return run
+
+    def _totals(self, charge: UUID, line: int) -> Totals:
+        return fiat_totals(self.charge(charge), self._run_on(charge, line))
+
     # ── what can be seen ─────────────────────────────────────────────────────────────────────────────────────
 
     def charge(self, charge: UUID) -> Charge:
@@ -293,6 +388,7 @@ class World:
             for needed in decisions.streams_needed(draft.state(charge)):
                 self._hold(draft, needed)
         answer = exact(decide)(draft, self._facts_at(now))
+        self.effects = draft.take_effects()
         self._keep(draft)
         return answer
 

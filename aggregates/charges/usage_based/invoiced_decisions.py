@@ -150,7 +150,7 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
     if gone is None or turn.charge.is_deleted:
         return
     left = gathering.remaining(turn.charge)
-    if left.is_empty or turn.charge.gathering_line is not None:
+    if left.is_empty:
         return
     gathering.gather(turn, left)
     if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:

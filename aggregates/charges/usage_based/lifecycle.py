@@ -211,6 +211,7 @@ def rating_terms(turn: Turn) -> runs.RatingTerms:
         unit_config=usage.unit_config,
         intent_version=turn.charge.intent_version,
         engine=RunEngine(turn.facts.policies.run_engine),
+        arithmetic=turn.facts.policies.rating_arithmetic,
     )
 
 

@@ -138,7 +138,11 @@ def test_a_fee_in_advance_is_due_and_booked_at_the_start_and_has_no_run_before()
     assert world.advance(charge, START)
 
     [run] = world.runs(charge)
-    assert (run.totals.amount, run.totals.discounts_total, run.totals.credits_total) == (100, 10, 90)
+    assert (run.totals.amount, run.totals.discounts_total, run.totals.credits_total) == (
+        Decimal(100),
+        Decimal(10),
+        Decimal(90),
+    )
     assert run.totals.total == 0
     assert run.no_fiat_transaction_required
     assert world.charge(charge).status is Status.FINAL
