@@ -36,6 +36,7 @@ from ledger.periods import Periods
 from ledger.ports import Clock, Probe, SystemClock, no_probe
 from ledger.projections import Projections
 from ledger.settings import Settings
+from ledger.statements import Statements
 from ledger.store import mapper
 from ledger.store.follow import Follower
 from ledger.store.open import open_store, sqlite_path
@@ -84,6 +85,7 @@ class Ledger:
         self.credits = Credits(context, self.charges)
         self.worker = Worker(context, self.charges, self.invoices)
         self.views = Views(context, follower)
+        self.statements = Statements(context, follower)
         self.projections = Projections(follower)
         self.audit = Audit(context, follower)
         self.doctor = Doctor(context, self.views, self.projections, self.usage, self.audit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from projections.balance_history import BALANCE_HISTORY
 from projections.charges import CHARGES
+from projections.credit_transactions import CREDIT_TRANSACTIONS
 from projections.current_runs import CURRENT_RUNS
 from projections.customer_balances import CUSTOMER_BALANCES
 from projections.customers import CUSTOMERS
@@ -21,4 +22,5 @@ PROJECTIONS: tuple[AnyProjection, ...] = (
     CUSTOMER_BALANCES,
     BALANCE_HISTORY,
     LEDGER_ENTRIES,
+    CREDIT_TRANSACTIONS,
 )

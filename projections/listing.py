@@ -64,7 +64,7 @@ class Page(NamedTuple):
     previous: Cursor | None
 
 
-_EXPIRY = frozenset({Template.BREAKAGE_PLAN, Template.BREAKAGE_RELEASE, Template.BREAKAGE_REOPEN})
+EXPIRY = frozenset({Template.BREAKAGE_PLAN, Template.BREAKAGE_RELEASE, Template.BREAKAGE_REOPEN})
 _COLLECTING = frozenset({Template.COLLECT, Template.ADVANCE_COLLECT})
 
 
@@ -83,11 +83,11 @@ def credit_transactions(
     to 15), funded +20 (0 to 20).
     """
     shown = [row for row in rows if as_of.shows(row)]
-    kinds = _kinds(shown)
+    told = kinds(shown)
     sums: dict[tuple[datetime, GroupRef | None, UUID | None], _Sum] = {}
     for row in shown:
         if is_settled(row, currency, features):
-            expiry = row.template in _EXPIRY
+            expiry = row.template in EXPIRY
             key = (row.booked_at, None if expiry else row.group, row.source if expiry else None)
             held = sums.setdefault(key, _Sum(row.position))
             held.amount += row.amount
@@ -96,7 +96,7 @@ def credit_transactions(
     before = ZERO
     ordered = sorted((_cursor(key, held), key, held) for key, held in sums.items() if held.amount)
     for cursor, (booked_at, group, source), held in ordered:
-        kind = CreditTransactionType.EXPIRED if group is None else _type(kinds[group], held.amount)
+        kind = CreditTransactionType.EXPIRED if group is None else kind_of(told[group], held.amount)
         after = before + held.amount
         listed.append(CreditTransaction(cursor, kind, booked_at, held.amount, before, after, group, source))
         before = after
@@ -142,34 +142,46 @@ class _Sum:
         return self.position < other.position
 
 
+def settles(row: PostingRow) -> bool:
+    """Whether the posting moves a settled balance, whatever its currency and features."""
+    return is_settled(row, row.route.currency)
+
+
+def row_id_of(row: PostingRow) -> str:
+    """The id of the row that a posting belongs to."""
+    if row.template in EXPIRY:
+        return f"expiry:{row.source or ''}"
+    return f"group:{row.group.pool}:{row.group.version}"
+
+
 def _cursor(key: tuple[datetime, GroupRef | None, UUID | None], held: _Sum) -> Cursor:
     booked_at, group, source = key
     row_id = f"group:{group.pool}:{group.version}" if group else f"expiry:{source or ''}"
     return Cursor(booked_at, held.position, row_id)
 
 
-def _kinds(rows: Iterable[PostingRow]) -> dict[GroupRef, CreditTransactionType]:
+def kinds(rows: Iterable[PostingRow]) -> dict[GroupRef, CreditTransactionType]:
     """What each group is about: it collects, undoes a collection, undoes an issue, or issues."""
-    kinds: dict[GroupRef, CreditTransactionType] = {}
+    found: dict[GroupRef, CreditTransactionType] = {}
     for row in rows:
         if row.template in _COLLECTING:
             forward = row.direction is Direction.FORWARD
-            kinds[row.group] = CreditTransactionType.CONSUMED if forward else CreditTransactionType.RESTORED
+            found[row.group] = CreditTransactionType.CONSUMED if forward else CreditTransactionType.RESTORED
         elif row.template is Template.ISSUE and row.direction is Direction.CORRECTION:
-            if kinds.get(row.group) in (None, CreditTransactionType.FUNDED):
-                kinds[row.group] = CreditTransactionType.VOIDED
+            if found.get(row.group) in (None, CreditTransactionType.FUNDED):
+                found[row.group] = CreditTransactionType.VOIDED
         elif row.template is Template.WRITE_OFF:
-            kinds.setdefault(row.group, CreditTransactionType.RESTORED)
+            found.setdefault(row.group, CreditTransactionType.RESTORED)
         else:
-            kinds.setdefault(row.group, CreditTransactionType.FUNDED)
-    return kinds
+            found.setdefault(row.group, CreditTransactionType.FUNDED)
+    return found
 
 
-def _type(kind: CreditTransactionType, amount: Decimal) -> CreditTransactionType:
+def kind_of(kind: CreditTransactionType | str, amount: Decimal) -> CreditTransactionType:
     """In a filtered view a grant may show only what it took out again to cover advance: that was consumed.
 
     So was advance that is owed again after it had been given up.
     """
     if kind in (CreditTransactionType.FUNDED, CreditTransactionType.RESTORED) and amount < 0:
         return CreditTransactionType.CONSUMED
-    return kind
+    return CreditTransactionType(kind)

@@ -23,6 +23,17 @@ def expiry_entry_at(expires_at: Instant | None, caused_at: Instant) -> Instant |
     return None if expires_at is None else max(expires_at, caused_at)
 
 
+def _when(expires_at: Instant | None, caused: When) -> When | None:
+    """Booked and accounted for at expiry, but neither before its cause.
+
+    Usage of January that is booked on 1 February, out of a lot that expires then, is accounted for in January; its
+    release is not: the plan that it releases counts in February.
+    """
+    if expires_at is None:
+        return None
+    return When(max(expires_at, caused.booked_at), max(expires_at, caused.accounting_date))
+
+
 def post_plan(postings: Postings, lot: Lot, amount: Decimal, issued: When) -> None:
     """Plan the expiry of what is issued, dated at expiry; nothing for credit that never expires."""
     if lot.expires_at is not None:
@@ -31,18 +42,20 @@ def post_plan(postings: Postings, lot: Lot, amount: Decimal, issued: When) -> No
 
 def post_release(postings: Postings, lot: Lot, amount: Decimal, caused: When, spend: UUID | None) -> Instant | None:
     """Release what was used; returns when, or None when the lot never expires."""
-    at = expiry_entry_at(lot.expires_at, caused.booked_at)
-    if at is not None:
-        postings.add(templates.release(lot.route, amount, caused.at(at), source=lot.source, spend=spend))
-    return at
+    at = _when(lot.expires_at, caused)
+    if at is None:
+        return None
+    postings.add(templates.release(lot.route, amount, at, source=lot.source, spend=spend))
+    return at.booked_at
 
 
 def post_reopen(postings: Postings, lot: Lot, amount: Decimal, caused: When, spend: UUID | None) -> Instant | None:
     """Reopen what came back; returns when, or None when the lot never expires."""
-    at = expiry_entry_at(lot.expires_at, caused.booked_at)
-    if at is not None:
-        postings.add(templates.reopen(lot.route, amount, caused.at(at), source=lot.source, spend=spend))
-    return at
+    at = _when(lot.expires_at, caused)
+    if at is None:
+        return None
+    postings.add(templates.reopen(lot.route, amount, at, source=lot.source, spend=spend))
+    return at.booked_at
 
 
 def open_plans(pool_lots: list[Lot], as_of: Instant) -> list[tuple[Lot, Decimal]]:
