@@ -97,7 +97,7 @@ class Rounds:
         progressive = partly and bool(self._context.within(work).profile(customer).progressive_billing)
         found: list[tuple[Charge, Period]] = []
         busy: Charge | None = None
-        for charge in self._charges(work, customer, named):
+        for charge in self._charges(work, customer, named, due=not partly):
             period = deciding.due_line(charge, work.now, progressive=progressive)
             if period is None:
                 continue
@@ -107,9 +107,11 @@ class Rounds:
                 found.append((charge, period))
         return found, busy
 
-    def _charges(self, work: Work, customer: str, named: Iterable[UUID] | None) -> list[Charge]:
+    def _charges(self, work: Work, customer: str, named: Iterable[UUID] | None, *, due: bool = False) -> list[Charge]:
+        """The named charges, or all that are not over, or of those the ones the clock has something to do for."""
         if named is None:
-            rows = self._context.repository.store.charges_of(self._context.namespace, customer)
+            until = work.now if due else None
+            rows = self._context.repository.store.charges_of(self._context.namespace, customer, until)
             ids = [row.charge for row in sorted(rows, key=lambda row: row.ordinal) if row.status not in OVER]
         else:
             ids = list(named)
@@ -159,7 +161,7 @@ class Rounds:
 
     def collected(self, work: Work, customer: str) -> list[UUID]:
         """The invoices of a customer that wait for late usage no longer."""
-        charges = self._charges(work, customer, None)
+        charges = self._charges(work, customer, None, due=True)
         ids = {run.invoice_id for charge in charges if (run := charge.current_run) is not None}
         streams = [invoice_state.stream(invoice_id, customer) for invoice_id in sorted(i for i in ids if i is not None)]
         work.load(*streams)
