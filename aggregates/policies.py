@@ -40,6 +40,17 @@ class RunEngine(StrEnum):
     INVOICE_COMPATIBLE_DELTA = "invoice_compatible_delta"
 
 
+class Arithmetic(StrEnum):
+    """How rating rounds and divides where the reference's arithmetic is doubtful (rating §14: W1, W5-W8, W10, W11).
+
+    Three tiers that cost 0.005 each: `reference` rounds every line and bills 0.03; `exact` lets the lines sum to the
+    rounded sum of the price, 0.02.
+    """
+
+    REFERENCE = "reference"
+    EXACT = "exact"
+
+
 class ShrinkOverIssued(StrEnum):
     """What happens to usage that was invoiced beyond the new end of a period, where no credit note is possible (c).
 
@@ -98,6 +109,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     restored_credit_grace: Duration = Duration()
     correction_horizon: Duration = Duration(days=400)
     run_engine: RunEngine = RunEngine.DELTA
+    rating_arithmetic: Arithmetic = Arithmetic.REFERENCE
     shrink_over_issued: ShrinkOverIssued = ShrinkOverIssued.REPLACE
     credit_notes: CreditNotes = CreditNotes.OFF
     nothing_due: NothingDue = NothingDue.PENDING

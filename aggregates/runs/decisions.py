@@ -22,8 +22,9 @@ from aggregates.credits.state import unsealed
 from aggregates.event import Stream
 from aggregates.journal.chart import TaxBehavior
 from aggregates.outcome import Draft
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import Arithmetic, UsageCreditCut
 from aggregates.rating.adjustments import UsageEvent
+from aggregates.rating.arithmetic import RatingArithmetic
 from aggregates.rating.lines import booked
 from aggregates.rating.prices import Discounts, FlatPrice, Price, UnitConfig
 from aggregates.rating.rate import LineToRate
@@ -70,6 +71,13 @@ class Metered(msgspec.Struct, frozen=True):
     events: tuple[UsageEvent, ...] = ()
 
 
+ARITHMETIC = {
+    Arithmetic.REFERENCE: RatingArithmetic.reference(),
+    Arithmetic.EXACT: RatingArithmetic.exact(),
+}
+"""The policy of that name, as rating knows it."""
+
+
 class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What of the effective intent a run is rated by, and how; `service_period` is that of the whole charge."""
 
@@ -80,6 +88,7 @@ class RatingTerms(msgspec.Struct, frozen=True, kw_only=True):
     unit_config: UnitConfig | None
     intent_version: int
     engine: RunEngine = RunEngine.DELTA
+    arithmetic: Arithmetic = Arithmetic.REFERENCE
 
 
 class FeeTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +200,7 @@ def rate(
             detailed_lines=booked(rated.lines, [str(mint()) for _ in rated.lines]),
             rating_engine=rated.engine,
             rating_engine_version=rated.engine_version,
+            rating_arithmetic=terms.arithmetic,
             stored_at_lt=state.stored_at_lt,
             meter_position=metered.position,
             intent_version=terms.intent_version,
@@ -236,6 +246,7 @@ def to_rate(
         unit_config=terms.unit_config,
         stored_at_lt=stored_at_lt,
         line_name=terms.name,
+        arithmetic=ARITHMETIC[terms.arithmetic],
     )
 
 

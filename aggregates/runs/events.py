@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.event import DomainEvent
+from aggregates.policies import Arithmetic
 from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.lines import DetailedLine
 from aggregates.rating.requests import RunEngine, Snapshot
@@ -122,9 +123,10 @@ class RunRated(DomainEvent, frozen=True, kw_only=True):
 
     `metered_quantity` is cumulative from the start of the charge's service period, `pre_line_quantity` the part
     earlier runs have billed. `totals` are as rated, before credit; they are the sum of `detailed_lines`.
-    `meter_position` is the ingest position the meter had read to (decision 16). The engine and its version, the
-    `snapshots` it used (quantities, with their parts where the price looks at events), the `prior_runs` it saw and the
-    `intent_version` with the price are what re-rating needs to find the same lines again (run rating R15). A flat fee
+    `meter_position` is the ingest position the meter had read to (decision 16). The engine with its version and
+    arithmetic, the `snapshots` it used (quantities, with their parts where the price looks at events), the `prior_runs`
+    it saw and the `intent_version` with the price are what re-rating needs to find the same lines again (run rating
+    R15). A flat fee
     has `amount_after_proration` and the `service_period` it is for instead of quantities and engine.
     """
 
@@ -135,6 +137,7 @@ class RunRated(DomainEvent, frozen=True, kw_only=True):
     detailed_lines: tuple[DetailedLine, ...]
     rating_engine: RunEngine | None = None
     rating_engine_version: int | None = None
+    rating_arithmetic: Arithmetic = Arithmetic.REFERENCE
     stored_at_lt: Instant | None = None
     meter_position: int = 0
     intent_version: int
