@@ -60,7 +60,7 @@ FAULTS = (
     Fault("a flat price is in arrears unless it says so", "flat.py", "price.payment_term or IN_ADVANCE", "price.payment_term or IN_ARREARS"),
     Fault("arrears are billed on the first split", "flat.py", "term == IN_ADVANCE else place.last", "term == IN_ADVANCE else place.first"),
     Fault("an event at its ceiling pays the ceiling", "percentage.py", "cost > price.maximum_per_event", "cost >= price.maximum_per_event"),
-    Fault("one event too many is free", "percentage.py", "usage.events[price.free_events :]", "usage.events[price.free_events + 1 :]"),
+    Fault("one event too many is free", "percentage.py", "free = price.free_events", "free = price.free_events + 1"),
     # rounding
     Fault("money is rounded half to even", "lines.py", "gross = currency.rounded(unrounded)", "gross = round(unrounded, currency.precision)"),
     Fault("money is rounded down", "lines.py", "gross = currency.rounded(unrounded)", "gross = currency.rounded_down(unrounded)"),
