@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
 
+from aggregates.credits.pool import Purchase
+from ledger.cli import render
 from ledger.cli.charges import show_charge, show_purchases
 from ledger.cli.render import Shown
 from ledger.cli.session import Session, command
+from ledger.cli.statements import listing
 
 app = typer.Typer()
+app.registered_commands.extend(listing.registered_commands)
 
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="How much, like 100.00.")]
@@ -21,6 +26,9 @@ Priority = Annotated[int | None, typer.Option(help="1 is used first; 100 if left
 EffectiveAt = Annotated[str | None, typer.Option(metavar="TIME", help="From when on it can be spent.")]
 ExpiresAt = Annotated[str | None, typer.Option(metavar="TIME", help="Until when, exclusive.")]
 Features = Annotated[list[str] | None, typer.Option("--feature", help="Only for this feature; may be repeated.")]
+Fiat = Annotated[str | None, typer.Argument(metavar="AMOUNT", help="How much money; all of it if left out.")]
+WrittenOff = Annotated[str | None, typer.Option(metavar="AMOUNT", help="How much; all of it if left out.")]
+OfCharge = Annotated[str | None, typer.Option(metavar="ID", help="Of this charge alone.")]
 Key = Annotated[str | None, typer.Option(help="Your key of it: one purchase of the customer has it.")]
 
 
@@ -104,15 +112,122 @@ def payment(
 
 
 @command(app, "void", writes=True)
-def void(session: Session, id: PurchaseId) -> Shown:
+def void(
+    session: Session,
+    id: PurchaseId,
+    *,
+    payment: Annotated[
+        str, typer.Option(metavar="HOW", help="Of what was paid: none stays, reduce asks no more, refund gives back.")
+    ] = "none",
+) -> Shown:
     """Take back what is left of a grant or sale; what was used stays used."""
-    return show_charge(session.ledger.credits.void(id, command_id=session.command_id))
+    done = session.ledger.credits.void(id, payment_adjustment=_adjustment(payment), command_id=session.command_id)
+    return show_charge(done)
+
+
+@command(app, "reduce", writes=True)
+def reduce(
+    session: Session,
+    id: PurchaseId,
+    amount: Amount,
+    *,
+    payment: Annotated[str, typer.Option(metavar="HOW", help="none, reduce or refund, as for void.")] = "refund",
+) -> Shown:
+    """Take back part of what is left of a sale, and its price."""
+    done = session.ledger.credits.reduce(
+        id, amount, payment_adjustment=_adjustment(payment), command_id=session.command_id
+    )
+    return _purchase(session, id, done)
+
+
+@command(app, "cancel", writes=True)
+def cancel(session: Session, id: PurchaseId) -> Shown:
+    """Cancel a grant before it becomes effective, as if it had never been."""
+    return show_charge(session.ledger.credits.cancel(id, command_id=session.command_id))
+
+
+@command(app, "refund", writes=True)
+def refund(session: Session, id: PurchaseId, amount: Fiat = None) -> Shown:
+    """Give back what was paid for credit that was voided, or paid too much."""
+    return _purchase(session, id, session.ledger.credits.refund(id, amount, command_id=session.command_id))
+
+
+@command(app, "receive", writes=True)
+def receive(
+    session: Session, id: PurchaseId, amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="How much came.")]
+) -> Shown:
+    """Record money for a sale as it came: part of its price, all of it, or more."""
+    return _purchase(session, id, session.ledger.credits.receive(id, amount, command_id=session.command_id))
+
+
+@command(app, "reverse", writes=True)
+def reverse(session: Session, id: PurchaseId, amount: Fiat = None) -> Shown:
+    """Record that money for a sale was taken back, as in a chargeback; it is owed again."""
+    return _purchase(session, id, session.ledger.credits.reverse_payment(id, amount, command_id=session.command_id))
+
+
+@command(app, "write-off", writes=True)
+def write_off(
+    session: Session,
+    customer: Customer,
+    currency: Currency = "USD",
+    *,
+    amount: WrittenOff = None,
+    charge: OfCharge = None,
+) -> Shown:
+    """Give up usage beyond credit that nobody will pay for, oldest first."""
+    left = session.ledger.credits.write_off(
+        customer, currency, amount=amount, charge=charge, command_id=session.command_id
+    )
+    return _owed(session, customer, currency, left)
+
+
+@command(app, "recover", writes=True)
+def recover(
+    session: Session,
+    customer: Customer,
+    currency: Currency = "USD",
+    *,
+    amount: WrittenOff = None,
+    charge: OfCharge = None,
+) -> Shown:
+    """Take a write-off back: the usage is owed again, and the next purchase covers it."""
+    left = session.ledger.credits.recover(
+        customer, currency, amount=amount, charge=charge, command_id=session.command_id
+    )
+    return _owed(session, customer, currency, left)
 
 
 @command(app, "list")
 def list_(session: Session, customer: Customer) -> Shown:
     """List what a customer was granted and sold."""
     return show_purchases(session.ledger.credits.list(customer), empty=f"{customer} was given no credit yet.")
+
+
+def _adjustment(how: str) -> str:
+    if how not in ("none", "reduce", "refund"):
+        raise typer.BadParameter(f"--payment is none, reduce or refund, got {how!r}")
+    return how
+
+
+def _purchase(session: Session, id: str, totals: Purchase) -> Shown:
+    """What was granted of a purchase and paid for it."""
+    currency = session.ledger.charges.get(id).intent.identity.currency
+    paid = totals.fiat_currency or currency
+    values: dict[str, object] = {
+        "granted": render.money(totals.granted, currency),
+        "voided": render.money(totals.voided, currency),
+        "authorized": render.money(totals.fiat_authorized, paid),
+        "received": render.money(totals.fiat_settled, paid),
+        "refunded": render.money(totals.fiat_refunded, paid),
+    }
+    return Shown({"id": id, "totals": totals}, (render.facts(f"Purchase {id}", values),))
+
+
+def _owed(session: Session, customer: str, currency: str, left: Decimal) -> Shown:
+    unit = session.ledger.catalogue.currency(currency)
+    words = f"{render.money(left, unit)} of usage beyond credit is left with {customer}."
+    return Shown({"customer": customer, "uncovered": left}, (render.done(words),))
 
 
 def _terms(

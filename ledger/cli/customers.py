@@ -21,6 +21,10 @@ Zone = Annotated[str | None, typer.Option(help="IANA zone of calendar arithmetic
 CreditCut = Annotated[
     str | None, typer.Option(metavar="POLICY", help="Overrides the namespace's policy: period_end or last_second.")
 ]
+Limit = Annotated[
+    str | None,
+    typer.Option(metavar="AMOUNT", help="How far below zero usage may take a balance; no limit if left out."),
+]
 
 
 @command(app, "create", writes=True)
@@ -32,6 +36,7 @@ def create(
     collection_interval: Interval = None,
     zone: Zone = None,
     usage_credit_cut: CreditCut = None,
+    advance_limit: Limit = None,
 ) -> Shown:
     """Create a customer. The same one again changes nothing."""
     made = session.ledger.customers.create(
@@ -41,6 +46,7 @@ def create(
         collection_interval=collection_interval,
         zone=zone,
         usage_credit_cut=usage_credit_cut,
+        advance_limit=advance_limit,
     )
     return _shown(made)
 
@@ -64,9 +70,11 @@ def list_(session: Session) -> Shown:
 def profile(
     session: Session,
     customer: Key,
+    *,
     collection_interval: Interval = None,
     zone: Zone = None,
     usage_credit_cut: CreditCut = None,
+    advance_limit: Limit = None,
 ) -> Shown:
     """Replace a customer's billing profile; what is left out falls back to the namespace's."""
     changed = session.ledger.customers.change_profile(
@@ -75,6 +83,7 @@ def profile(
         collection_interval=collection_interval,
         zone=zone,
         usage_credit_cut=usage_credit_cut,
+        advance_limit=advance_limit,
     )
     return _shown(changed)
 

@@ -30,6 +30,7 @@ from ledger.cli import (
     projections,
     render,
     setup,
+    statements,
     usage,
     views,
 )
@@ -46,10 +47,11 @@ GROUPS: dict[str, tuple[typer.Typer, str]] = {
     "usage": (usage.app, "What was used."),
     "credit": (credit.app, "Credit that customers have."),
     "charge": (charges.app, "What customers are charged for."),
+    "period": (statements.periods, "Months whose books are closed."),
     "worker": (advancing.worker, "What has to happen as time passes."),
     "projections": (projections.app, "The views: how fresh they are, and how to make them anew."),
 }
-ALONE = (setup.app, demo.app, advancing.app, views.app, audit.app, doctor.app, projections.alone)
+ALONE = (setup.app, demo.app, advancing.app, views.app, statements.app, audit.app, doctor.app, projections.alone)
 
 
 def build() -> typer.Typer:
