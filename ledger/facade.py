@@ -30,6 +30,7 @@ from ledger.customers import Customers
 from ledger.doctor import Doctor
 from ledger.domain import AGGREGATES
 from ledger.invoices import Invoices
+from ledger.live import Live
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
 from ledger.periods import Periods
@@ -86,6 +87,7 @@ class Ledger:
         self.worker = Worker(context, self.charges, self.invoices)
         self.views = Views(context, follower)
         self.statements = Statements(context, follower)
+        self.live = Live(context, self.views, self.credits, self.charges, usage_store)
         self.projections = Projections(follower)
         self.audit = Audit(context, follower)
         self.doctor = Doctor(context, self.views, self.projections, self.usage, self.audit)

@@ -122,6 +122,10 @@ class FactFinder:
         answers = {question: self._ask(look, charge.customer, question)} if question is not None else {}
         return msgspec.structs.replace(known, quantities=answers)
 
+    def metered(self, work: Work, charge: Charge, question: QuantityNeeded) -> Metered:
+        """What a meter answers now, for a look ahead that records nothing."""
+        return self._ask(self._context.within(work), charge.customer, question)
+
     def _ask(self, look: Lookups, customer: str, question: QuantityNeeded) -> Metered:
         meter = look.meter_by_id(question.meter_id)
         self._context.probe("meter.quantity")

@@ -295,6 +295,8 @@ def _page(reader: Reader, asked: _Asked, *, backwards: bool) -> tuple[list[tuple
     while True:
         where = _mine(asked)
         if place is not None:
+            # The bound on the first column is implied; databases find the place in the index by it.
+            where.append(Where("booked", ">=" if backwards else "<=", place[0]))
             where.append(Where(_ORDER, ">" if backwards else "<", place))
         wanted = asked.limit + 1
         rows = reader.select(CREDIT_TRANSACTIONS, where, order=_ORDER, descending=not backwards, limit=wanted)

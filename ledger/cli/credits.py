@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from aggregates.credits.pool import Purchase
 from ledger.cli import render
 from ledger.cli.charges import show_charge, show_purchases
 from ledger.cli.render import Shown
@@ -210,7 +209,7 @@ def _adjustment(how: str) -> str:
     return how
 
 
-def _purchase(session: Session, id: str, totals: Purchase) -> Shown:
+def _purchase(session: Session, id: str, totals: Any) -> Shown:
     """What was granted of a purchase and paid for it."""
     currency = session.ledger.charges.get(id).intent.identity.currency
     paid = totals.fiat_currency or currency

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
@@ -153,10 +154,10 @@ class History:
         self.clock.set(max(self.now, START + timedelta(days=400)))
         self.ledger.worker.run_once()
         for charge in self.charges:
-            self._unless_refused(lambda charge=charge: self.ledger.charges.delete(charge))
+            self._unless_refused(partial(self.ledger.charges.delete, charge))
         for purchase in self.purchases:
-            self._unless_refused(lambda purchase=purchase: self.ledger.credits.void(purchase))
-            self._unless_refused(lambda purchase=purchase: self.ledger.credits.reduce(purchase, "0.01"))
+            self._unless_refused(partial(self.ledger.credits.void, purchase))
+            self._unless_refused(partial(self.ledger.credits.reduce, purchase, "0.01"))
         self.check()
         report = self.ledger.audit.verify()
         assert report.sound, report
@@ -261,7 +262,7 @@ class History:
 
     def _move_end(self, asked: Asked, identity: UUID) -> None:
         charge = self.ledger.charges.get(self._one(self.charges, asked.a))
-        end = charge.intent.effective.service_period.to  # type: ignore[union-attr]
+        end = charge.intent.effective.service_period.to
         if asked.b % 2:
             self.ledger.charges.extend(
                 charge.id, service_period_to=end + timedelta(days=1 + asked.c % 9), command_id=identity
