@@ -489,7 +489,7 @@ class Charges(ChargeLookups):
         Raises `PaymentAlreadyAuthorized` and its relatives of lifecycles §13, `UnsupportedOperation`.
         """
         charge_id = self._charge_id(charge)
-        reported = PaymentStep(step)
+        reported = validation.choice(PaymentStep, "step", step)
         return self._act(
             "record_payment",
             charge_id,

@@ -187,7 +187,7 @@ class Credits:
         `payment_adjustment`: `none` leaves what was paid standing; `reduce` asks no more for what was taken back;
         `refund` gives its price back too (decision 37). Raises `NothingToVoid`, `ChargeNotFound`.
         """
-        if PaymentAdjustment(payment_adjustment) is PaymentAdjustment.NONE:
+        if validation.choice(PaymentAdjustment, "payment_adjustment", payment_adjustment) is PaymentAdjustment.NONE:
             return self._charges.void_purchase(purchase, command_id=command_id)
         self._take_back("void", purchase, None, payment_adjustment, command_id)
         return self._charges.get(purchase)
@@ -257,7 +257,7 @@ class Credits:
         payment_adjustment: PaymentAdjustment | str,
         command_id: CommandId,
     ) -> Purchase:
-        adjustment = PaymentAdjustment(payment_adjustment)
+        adjustment = validation.choice(PaymentAdjustment, "payment_adjustment", payment_adjustment)
 
         def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent | None:
             request = Void(

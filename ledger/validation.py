@@ -8,14 +8,15 @@ error class of its own is raised as that class; several are one `ValidationFaile
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from aggregates.values.decimals import parse_decimal
@@ -33,6 +34,10 @@ from aggregates.values.identifiers import derived
 from aggregates.values.period import Duration, instant, timestamp
 
 M = TypeVar("M", bound=BaseModel)
+E = TypeVar("E", bound=StrEnum)
+
+MAX_YEARS = 100
+"""The longest duration: what is added to an instant stays in the calendar, which ends with the year 9999."""
 
 NOT_FOUND: dict[str, type[NotFound]] = {
     error.code: error for error in (CustomerNotFound, FeatureNotFound, MeterNotFound, CurrencyNotFound)
@@ -43,6 +48,44 @@ class Input(BaseModel):
     """Base of all commands' shapes: nothing unknown, nothing changed afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_can_be_kept(cls, values: Any) -> Any:
+        findings = tuple(_unkeepable_text(values, ""))
+        if findings:
+            raise refuse_with(findings)
+        return values
+
+
+def _unkeepable_text(value: Any, path: str) -> Iterator[Finding]:
+    """Text that a database cannot keep: an event that holds it would stop every view on PostgreSQL, for good."""
+    if isinstance(value, str):
+        wrong = why_unkeepable(value)
+        if wrong:
+            yield Finding(path, "invalid_text", wrong)
+    elif isinstance(value, msgspec.Struct):
+        yield from _unkeepable_text(msgspec.structs.asdict(value), path)
+    elif isinstance(value, Mapping):
+        entries: Mapping[Any, Any] = value
+        for key, item in entries.items():
+            below = f"{path}.{ascii(key)[1:-1]}".lstrip(".")
+            yield from _unkeepable_text(key, below)
+            yield from _unkeepable_text(item, below)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _unkeepable_text(item, f"{path}[{index}]")
+
+
+def why_unkeepable(text: str) -> str | None:
+    """Why no database keeps this text as it is, if so."""
+    if "\x00" in text:
+        return "holds a NUL character"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half a character (a lone surrogate)"
+    return None
 
 
 def _checked(code: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -60,7 +103,10 @@ def _zone_checked_duration(value: object) -> str:
     if not isinstance(value, str):
         msg = f'{value!r} is not an ISO 8601 duration, like "P2D"'
         raise ValueError(msg)
-    Duration.parse(value)
+    duration = Duration.parse(value)
+    if duration.months > 12 * MAX_YEARS or duration.days > 366 * MAX_YEARS or duration.seconds > 31_622_400 * MAX_YEARS:
+        msg = f"{value!r} is too long: a duration is at most {MAX_YEARS} years"
+        raise ValueError(msg)
     return value
 
 
@@ -114,9 +160,17 @@ def _translate(error: ValidationError) -> list[Finding]:
             out.append(Finding(path, item["type"], item["msg"]))
             continue
         for finding in cast("tuple[Finding, ...]", nested):
-            below = f"{path}.{finding.path}" if finding.path else path
+            below = f"{path}.{finding.path}".strip(".")
             out.append(Finding(below, finding.code, finding.message))
     return out
+
+
+def choice(kind: type[E], path: str, given: str) -> E:
+    """The member of that name; raises `ValidationFailed` that lists them all."""
+    if given not in set(kind):
+        names = ", ".join(kind)
+        raise ValidationFailed((Finding(path, "unknown_choice", f"{given!r} is none of {names}"),))
+    return kind(given)
 
 
 def refuse_with(findings: tuple[Finding, ...]) -> PydanticCustomError:
@@ -143,6 +197,9 @@ def command_id(given: UUID | str | None, namespace: str, mint: Callable[[], UUID
         return mint()
     if isinstance(given, UUID):
         return given
+    wrong = why_unkeepable(given)
+    if wrong:
+        raise ValidationFailed((Finding("command_id", "invalid_text", wrong),))
     try:
         return UUID(given)
     except ValueError:

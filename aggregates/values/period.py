@@ -45,7 +45,11 @@ def timestamp(value: datetime | str) -> datetime:
     if value.tzinfo is None:
         msg = f"{value.isoformat()} has no time zone; write it with one, like {value.isoformat()}Z"
         raise ValueError(msg)
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        msg = f"{value.isoformat()} lies outside the years 1 to 9999 in UTC"
+        raise ValueError(msg) from None
 
 
 class Period(msgspec.Struct, frozen=True, rename={"from_": "from"}):

@@ -35,6 +35,7 @@ from ledger.cli import (
     views,
 )
 from ledger.cli import credits as credit
+from ledger.validation import why_unkeepable
 
 UsageMistake = cast("type[Exception]", typer.BadParameter.__base__)
 """What typer raises for a command line it cannot read; it has no public name of its own."""
@@ -90,6 +91,9 @@ def _options(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the answer is its exit code."""
     as_json = "--json" in arguments
+    unreadable = next((argument for argument in arguments if why_unkeepable(argument)), None)
+    if unreadable is not None:
+        return _usage(typer.BadParameter(f"{unreadable!a} is not UTF-8 text"), as_json=as_json)
     try:
         code: Any = typer.main.get_command(build()).main(list(arguments), prog_name="ledger", standalone_mode=False)
     except LedgerError as error:

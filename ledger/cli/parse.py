@@ -67,7 +67,7 @@ def json_object(value: str | None, option: str) -> dict[str, Any] | None:
         return None
     try:
         read = json.loads(value, parse_float=Decimal, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{option} is not JSON: {error}") from None
     if not isinstance(read, dict):
         raise typer.BadParameter(f"{option} is a JSON object, got {value!r}")
