@@ -8,7 +8,7 @@ error class of its own is raised as that class; several are one `ValidationFaile
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -67,8 +67,7 @@ def _unkeepable_text(value: Any, path: str) -> Iterator[Finding]:
     elif isinstance(value, msgspec.Struct):
         yield from _unkeepable_text(msgspec.structs.asdict(value), path)
     elif isinstance(value, Mapping):
-        entries: Mapping[Any, Any] = value
-        for key, item in entries.items():
+        for key, item in cast("Iterable[tuple[Any, Any]]", value.items()):
             below = f"{path}.{ascii(key)[1:-1]}".lstrip(".")
             yield from _unkeepable_text(key, below)
             yield from _unkeepable_text(item, below)
