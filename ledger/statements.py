@@ -293,10 +293,11 @@ def _page(reader: Reader, asked: _Asked, *, backwards: bool) -> tuple[list[tuple
     found: list[tuple[CreditTransactionRow, Decimal]] = []
     place = asked.before if backwards else asked.after
     while True:
-        where = _mine(asked)
+        # A database finds one bound on the first column in the index: the cursor's, where it is the closer one.
+        until = asked.until if place is None or backwards else min(asked.until, place[0])
+        where = [*_mine(asked), Where("booked", "<=", until)]
         if place is not None:
-            # The bound on the first column is implied; databases find the place in the index by it.
-            where.append(Where("booked", ">=" if backwards else "<=", place[0]))
+            where += [Where("booked", ">=", place[0])] if backwards else []
             where.append(Where(_ORDER, ">" if backwards else "<", place))
         wanted = asked.limit + 1
         rows = reader.select(CREDIT_TRANSACTIONS, where, order=_ORDER, descending=not backwards, limit=wanted)
@@ -315,7 +316,6 @@ def _mine(asked: _Asked) -> list[Where]:
         Where("namespace", "=", namespace),
         Where("customer", "=", customer),
         Where("currency", "=", currency),
-        Where("booked", "<=", asked.until),
     ]
     if not asked.filtered:
         where.append(Where("shown", "present"))
