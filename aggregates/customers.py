@@ -12,21 +12,33 @@ from typing import ClassVar, assert_never
 import msgspec
 
 from aggregates.event import DomainEvent, Recorded, Stream
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import (
+    PER_CUSTOMER,
+    LateUsage,
+    OfferReleasedCredit,
+    Policies,
+    RunCuts,
+    RunEngine,
+    ShrinkOverIssued,
+    UsageCreditCut,
+)
 from aggregates.values.identifiers import customer_stream
+from aggregates.values.period import Duration
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Billing settings of a customer. What is absent is taken from the namespace's default profile.
 
     `collection_interval`: ISO 8601 duration between the end of a service period and the collection end, "P2D".
-    `zone`: IANA zone of calendar arithmetic. `usage_credit_cut`: overrides the namespace's policy.
+    `zone`: IANA zone of calendar arithmetic.
     `advance_limit`: how far below zero usage may take a balance, per currency and in its unit; absent is no limit.
     With a limit of 50 and 20 of credit, usage of 60 advances 40; of 80 it is refused as `advance_limit_exceeded`, and
     the charge waits until there is credit.
     `progressive_billing`: whether usage may be invoiced in parts, before its period ends (lifecycles §8.2).
     `auto_approve`: whether invoices are issued without anybody's approval. `payment_terms`: ISO 8601 duration from the
     issue date to the due date, "P30D".
+
+    The others override the policy of the namespace that has the same name, see `aggregates.policies`.
     """
 
     collection_interval: str | None = None
@@ -36,6 +48,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     progressive_billing: bool | None = None
     auto_approve: bool | None = None
     payment_terms: str | None = None
+    run_engine: RunEngine | None = None
+    run_cuts: RunCuts | None = None
+    shrink_over_issued: ShrinkOverIssued | None = None
+    late_usage: LateUsage | None = None
+    periodic_runs: Duration | None = None
+    offer_released_credit: OfferReleasedCredit | None = None
 
 
 DEFAULT_PROFILE = Profile(
@@ -100,3 +118,9 @@ def effective(*profiles: Profile | None) -> Profile:
         }
         merged = msgspec.structs.replace(merged, **said)
     return merged
+
+
+def policies_for(policies: Policies, profile: Profile) -> Policies:
+    """The policies of the namespace, with those the (effective) profile says otherwise about (decisions A)."""
+    said = {name: value for name in PER_CUSTOMER if (value := getattr(profile, name)) is not None}
+    return msgspec.structs.replace(policies, **said) if said else policies

@@ -7,10 +7,12 @@ A namespace records its policies as an event; a customer's profile may override 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 import msgspec
 
+from aggregates.values.decimals import parse_decimal, text
 from aggregates.values.period import Duration
 
 
@@ -92,6 +94,83 @@ class RecognizeCredit(StrEnum):
     """After every grant and every advance, in the same save, for the date of the usage (lifecycles §15.3)."""
 
 
+class RunCuts(StrEnum):
+    """How many runs usage of one period makes that is settled from credit only (c).
+
+    30 of credit expire on 20 January, 100 never do; 2 units of 1 USD are used every day of January. `period_end`: one
+    run of 62 at the end of the month, which the 100 pay; the 30 have lapsed. `lot_bounds`: a run of 38 up to 20
+    January, which takes the 30 first, and one of 24 for the rest.
+    """
+
+    PERIOD_END = "period_end"
+    LOT_BOUNDS = "lot_bounds"
+    """A run ends wherever credit that may pay for it begins or expires: credit alive at the time of use pays."""
+
+
+class LateUsageAction(StrEnum):
+    """What is done about usage that is stored after the final run (decisions A)."""
+
+    NONE = "none"
+    BILL = "bill"
+    ABSORB = "absorb"
+    ASK = "ask"
+
+
+class LateUsage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What becomes of usage stored after the final run of its period (c): a late adjustment (run rating R13), or not.
+
+    January was billed with 100 units of 1 USD; 3 units of January arrive in March. `none`: they stay unbilled, and can
+    be listed. `bill`: a late adjustment of 3.00. `absorb:5.00`: nothing is charged, as 3.00 is not above 5.00; 6 units
+    would be charged whole. `ask`: they are listed until somebody bills or dismisses them. What the customer is owed,
+    an adjustment below zero, is settled under all but `none` and `ask`. `up_to` is in the currency of the charge.
+    """
+
+    action: LateUsageAction
+    up_to: Decimal | None = None
+
+    @staticmethod
+    def parse(said: str) -> LateUsage:
+        """`none`, `bill`, `absorb:5.00`, `ask`. Raises `ValueError` for anything else."""
+        name, _, amount = said.partition(":")
+        absorbs = name == LateUsageAction.ABSORB
+        if name not in set(LateUsageAction) or absorbs is not bool(amount):
+            msg = f"{said!r} is not a policy of late usage, like bill, none, ask or absorb:5.00"
+            raise ValueError(msg)
+        up_to = parse_decimal(amount) if amount else None
+        if up_to is not None and up_to <= 0:
+            msg = f"{amount!r} is nothing to absorb; write none, or an amount above zero"
+            raise ValueError(msg)
+        return LateUsage(LateUsageAction(name), up_to)
+
+    def __str__(self) -> str:
+        return self.action.value if self.up_to is None else f"{self.action.value}:{text(self.up_to)}"
+
+
+class RecognizeInvoiced(StrEnum):
+    """When invoiced value that no credit paid for becomes revenue.
+
+    A fee of 31.00 for January, in advance, issued on 1 January: `never` leaves 31.00 in accrued; `on_issue` moves them
+    to earnings with the issue; `over_service_period` moves 1.00 a day. Usage and fees in arrears are recognised at
+    their accounting date, the last second of the period, under both.
+    """
+
+    NEVER = "never"
+    ON_ISSUE = "on_issue"
+    OVER_SERVICE_PERIOD = "over_service_period"
+    """Straight line by day of the service period for what is paid in advance (decisions A)."""
+
+
+class OfferReleasedCredit(StrEnum):
+    """Whether credit that a correction gives back covers the oldest open advance at once (c; lifecycles §22 row 18).
+
+    10 of advance are open; a correction gives 4 back. `off`: 4 are free and 10 stay open until somebody buys credit;
+    `on`: 6 stay open.
+    """
+
+    OFF = "off"
+    ON = "on"
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One named bundle of choices. What a namespace recorded before a choice existed reads as the reference's.
 
@@ -102,6 +181,10 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `correction_horizon`: slices booked longer ago than this leave the state of the pool; correcting them still works
     and reads the pool's history (decision 40). Credit that expired before it can no longer pay for late usage.
+
+    `periodic_runs`: usage settled from credit only makes a run this often, counted from the start of its period in the
+    customer's zone, so that a long period takes credit as it goes (c; lifecycles §22 row 4). `P0D` is off. Under `P7D`
+    usage of January has runs that end on the 8th, 15th, 22nd, 29th and on 1 February.
     """
 
     usage_credit_cut: UsageCreditCut
@@ -113,6 +196,11 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     shrink_over_issued: ShrinkOverIssued = ShrinkOverIssued.REPLACE
     credit_notes: CreditNotes = CreditNotes.OFF
     nothing_due: NothingDue = NothingDue.PENDING
+    run_cuts: RunCuts = RunCuts.PERIOD_END
+    late_usage: LateUsage = LateUsage(LateUsageAction.NONE)
+    recognize_invoiced: RecognizeInvoiced = RecognizeInvoiced.NEVER
+    periodic_runs: Duration = Duration()
+    offer_released_credit: OfferReleasedCredit = OfferReleasedCredit.OFF
 
     @staticmethod
     def reference() -> Policies:
@@ -125,6 +213,9 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             nothing_due=NothingDue.PENDING,
             recognize_credit=RecognizeCredit.NEVER,
             restored_credit_grace=Duration(),
+            run_cuts=RunCuts.PERIOD_END,
+            late_usage=LateUsage(LateUsageAction.NONE),
+            recognize_invoiced=RecognizeInvoiced.NEVER,
         )
 
     @staticmethod
@@ -138,4 +229,19 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             nothing_due=NothingDue.PAID,
             recognize_credit=RecognizeCredit.WHEN_USED,
             restored_credit_grace=Duration(days=30),
+            run_cuts=RunCuts.LOT_BOUNDS,
+            late_usage=LateUsage(LateUsageAction.BILL),
+            recognize_invoiced=RecognizeInvoiced.OVER_SERVICE_PERIOD,
         )
+
+
+PER_CUSTOMER = (
+    "usage_credit_cut",
+    "run_engine",
+    "run_cuts",
+    "shrink_over_issued",
+    "late_usage",
+    "periodic_runs",
+    "offer_released_credit",
+)
+"""The policies that a customer's profile may override, by the names they have in both."""

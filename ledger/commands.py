@@ -11,20 +11,23 @@ from typing import Annotated, Any, Literal, Self, cast
 from uuid import UUID
 from zoneinfo import available_timezones
 
+import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from aggregates.catalogue import MAX_DECIMALS, Aggregation
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.intent import CostBasis, ManagedBy, PaymentTerm, SettlementMode
+from aggregates.customers import Profile
 from aggregates.journal.chart import TaxBehavior
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import OfferReleasedCredit, RunCuts, RunEngine, ShrinkOverIssued, UsageCreditCut
 from aggregates.rating.prices import Discounts, PercentageDiscount, UnitConfig
 from aggregates.rating.validation import validate_terms
 from aggregates.values.errors import Finding, Findings
 from aggregates.values.money import FIAT, MAX_PRECISION
+from aggregates.values.period import Duration
 from ledger.prices import read, read_price
-from ledger.validation import DurationText, ExactNumber, Input, Moment, refuse_with
+from ledger.validation import DurationText, ExactNumber, Input, LateUsageText, Moment, refuse_with
 
 Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 """A key of the caller's choice: not empty, no control characters, at most 200 characters."""
@@ -53,12 +56,31 @@ class ProfileInput(Input):
     progressive_billing: bool | None = None
     auto_approve: bool | None = None
     payment_terms: DurationText | None = None
+    run_engine: RunEngine | None = None
+    run_cuts: RunCuts | None = None
+    shrink_over_issued: ShrinkOverIssued | None = None
+    late_usage: LateUsageText | None = None
+    periodic_runs: DurationText | None = None
+    offer_released_credit: OfferReleasedCredit | None = None
+
+    def profile(self) -> Profile:
+        """The profile as it is kept."""
+        said = {name: getattr(self, name) for name in ProfileInput.model_fields}
+        if self.periodic_runs is not None:
+            said["periodic_runs"] = Duration.parse(self.periodic_runs)
+        return Profile(**said)
 
     @model_validator(mode="after")
     def _limit_not_negative(self) -> Self:
         if self.advance_limit is not None and self.advance_limit < 0:
             raise PydanticCustomError("advance_limit_negative", "an advance limit is zero or more")
         return self
+
+
+def said_by(profile: Profile) -> dict[str, Any]:
+    """What a profile says, in the words in which a command says it."""
+    periodic = profile.periodic_runs
+    return msgspec.structs.asdict(profile) | {"periodic_runs": str(periodic) if periodic is not None else None}
 
 
 class TaxSettingsInput(Input):

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates import customers
-from aggregates.customers import Customer, CustomerCreated, CustomerProfileChanged, Profile
+from aggregates.customers import Customer, CustomerCreated, CustomerProfileChanged
 from aggregates.values.errors import AlreadyExists, CustomerNotFound, Findings
 from ledger import validation
 from ledger.commands import ChangeProfile, CreateCustomer
@@ -36,8 +36,9 @@ class Customers:
             name: For people; the key when left out.
             command_id: Makes a retry safe; see `Context`.
             **profile: `collection_interval` (ISO duration to wait for late usage, "P2D"), `zone` (IANA),
-                `usage_credit_cut`, `advance_limit` (how far usage may run ahead of credit). What is left out comes
-                from the namespace's default profile.
+                `advance_limit` (how far usage may run ahead of credit), `progressive_billing`, `auto_approve`,
+                `payment_terms`, and the policies a customer may have of its own (`policies.PER_CUSTOMER`), as in
+                `late_usage="absorb:5.00"`. What is left out comes from the namespace's default profile.
 
         Creating the same customer again changes nothing and answers it.
 
@@ -49,7 +50,7 @@ class Customers:
         command = validation.parse(CreateCustomer, findings, key=key, name=name if name is not None else key, **profile)
         validation.fail(findings)
         assert command is not None
-        wanted = Customer(key=command.key, name=command.name, profile=_profile(command))
+        wanted = Customer(key=command.key, name=command.name, profile=command.profile())
         stream = customers.stream(self._context.namespace, command.key)
 
         def decide(work: Work) -> CustomerAnswer:
@@ -74,7 +75,7 @@ class Customers:
         validation.fail(findings)
         assert command is not None
         stream = customers.stream(self._context.namespace, command.customer)
-        wanted = _profile(command)
+        wanted = command.profile()
 
         def decide(work: Work) -> CustomerAnswer:
             present: Customer | None = work.state(stream)
@@ -96,12 +97,3 @@ class Customers:
     def id_of(self, key: str) -> UUID:
         """The id of the customer's stream."""
         return customers.stream(self._context.namespace, key).id
-
-
-def _profile(command: CreateCustomer | ChangeProfile) -> Profile:
-    return Profile(
-        collection_interval=command.collection_interval,
-        zone=command.zone,
-        usage_credit_cut=command.usage_credit_cut,
-        advance_limit=command.advance_limit,
-    )

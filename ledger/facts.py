@@ -59,16 +59,14 @@ class FactFinder:
         look = self._context.within(work)
         profile = look.profile(customer)
         settings = look.settings()
-        policies, tax = settings.policies, settings.tax
-        if profile.usage_credit_cut is not None:
-            policies = msgspec.structs.replace(policies, usage_credit_cut=profile.usage_credit_cut)
+        tax = settings.tax
         assert profile.collection_interval is not None, "the built-in default has one"
         assert profile.zone is not None, "the built-in default has one"
         known = _features(look, features)
         return Facts(
             now=work.now,
             mint=self._context.mint,
-            policies=policies,
+            policies=customers.policies_for(settings.policies, profile),
             collection_interval=Duration.parse(profile.collection_interval),
             zone=profile.zone,
             features=known,

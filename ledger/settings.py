@@ -18,12 +18,14 @@ from aggregates.namespaces import (
     TaxSettings,
     TaxSettingsChanged,
 )
-from aggregates.policies import Policies
+from aggregates.policies import PER_CUSTOMER, Policies
 from aggregates.values.errors import Findings
 from ledger import validation
 from ledger.commands import ProfileInput, TaxSettingsInput
 from ledger.context import CommandId, Context
 from ledger.units import Work
+
+__all__ = ["PER_CUSTOMER", "Settings"]
 
 
 class SettingsAnswer(msgspec.Struct, frozen=True):
@@ -82,7 +84,7 @@ class Settings:
         command = validation.parse(ProfileInput, findings, **profile)
         validation.fail(findings)
         assert command is not None
-        wanted = Profile(**command.model_dump())
+        wanted = command.profile()
         stream = namespaces.stream(self._context.namespace)
 
         def decide(work: Work) -> SettingsAnswer:

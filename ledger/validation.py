@@ -19,6 +19,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from aggregates.policies import LateUsage
 from aggregates.values.decimals import parse_decimal
 from aggregates.values.errors import (
     CurrencyNotFound,
@@ -117,6 +118,19 @@ PreciseMoment = Annotated[datetime, BeforeValidator(_checked("invalid_time", tim
 """An aware time with microseconds, in UTC."""
 DurationText = Annotated[str, BeforeValidator(_checked("invalid_duration", _zone_checked_duration))]
 """An ISO 8601 duration, kept as text."""
+
+
+def _late_usage(value: object) -> LateUsage:
+    if isinstance(value, LateUsage):
+        return value
+    if not isinstance(value, str):
+        msg = f'{value!r} is not a policy of late usage, like "bill" or "absorb:5.00"'
+        raise ValueError(msg)
+    return LateUsage.parse(value)
+
+
+LateUsageText = Annotated[LateUsage, BeforeValidator(_checked("invalid_late_usage", _late_usage))]
+"""What is done about late usage: `none`, `bill`, `absorb:5.00` or `ask`."""
 
 
 def fail(findings: Findings) -> None:

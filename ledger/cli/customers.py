@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ledger.cli import render
+from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
@@ -25,6 +25,22 @@ Limit = Annotated[
     str | None,
     typer.Option(metavar="AMOUNT", help="How far below zero usage may take a balance; no limit if left out."),
 ]
+Progressive = Annotated[
+    bool | None,
+    typer.Option("--progressive-billing/--no-progressive-billing", help="Whether usage is invoiced in parts."),
+]
+AutoApprove = Annotated[
+    bool | None, typer.Option("--auto-approve/--no-auto-approve", help="Whether invoices are issued without approval.")
+]
+Terms = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="From the issue of an invoice to its due date, like P30D.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="A policy of the customer's own, like late_usage=absorb:5.00 or run_cuts=period_end."
+    ),
+]
 
 
 @command(app, "create", writes=True)
@@ -37,6 +53,10 @@ def create(
     zone: Zone = None,
     usage_credit_cut: CreditCut = None,
     advance_limit: Limit = None,
+    progressive_billing: Progressive = None,
+    auto_approve: AutoApprove = None,
+    payment_terms: Terms = None,
+    policy: Overrides = None,
 ) -> Shown:
     """Create a customer. The same one again changes nothing."""
     made = session.ledger.customers.create(
@@ -47,6 +67,10 @@ def create(
         zone=zone,
         usage_credit_cut=usage_credit_cut,
         advance_limit=advance_limit,
+        progressive_billing=progressive_billing,
+        auto_approve=auto_approve,
+        payment_terms=payment_terms,
+        **_policies(policy),
     )
     return _shown(made)
 
@@ -75,6 +99,10 @@ def profile(
     zone: Zone = None,
     usage_credit_cut: CreditCut = None,
     advance_limit: Limit = None,
+    progressive_billing: Progressive = None,
+    auto_approve: AutoApprove = None,
+    payment_terms: Terms = None,
+    policy: Overrides = None,
 ) -> Shown:
     """Replace a customer's billing profile; what is left out falls back to the namespace's."""
     changed = session.ledger.customers.change_profile(
@@ -84,16 +112,37 @@ def profile(
         zone=zone,
         usage_credit_cut=usage_credit_cut,
         advance_limit=advance_limit,
+        progressive_billing=progressive_billing,
+        auto_approve=auto_approve,
+        payment_terms=payment_terms,
+        **_policies(policy),
     )
     return _shown(changed)
 
 
+def _policies(said: list[str] | None) -> dict[str, str]:
+    """The policies a customer may have of its own, by name."""
+    from ledger.settings import PER_CUSTOMER
+
+    policies = parse.pairs(said or (), "--policy")
+    for name in policies:
+        if name not in PER_CUSTOMER:
+            raise typer.BadParameter(f"--policy is one of {', '.join(PER_CUSTOMER)}, got {name!r}")
+    return policies
+
+
 def _shown(customer: Any) -> Shown:
+    from ledger.settings import PER_CUSTOMER
+
     profile = customer.profile
     values = {
         "name": customer.name,
         "collection interval": profile.collection_interval or "the namespace's",
         "zone": profile.zone or "the namespace's",
-        "usage credit cut": profile.usage_credit_cut or "the namespace's",
+    }
+    values |= {
+        name.replace("_", " "): said if isinstance(said, str) else str(said)
+        for name in (*PER_CUSTOMER, "progressive_billing", "auto_approve", "payment_terms", "advance_limit")
+        if (said := getattr(profile, name)) is not None
     }
     return Shown(customer, (render.facts(customer.key, values),))

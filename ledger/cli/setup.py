@@ -26,6 +26,7 @@ def init(
 ) -> Shown:
     """Make the database and open the namespace. On a ledger that is there it changes only what is named."""
     from ledger import Policies
+    from ledger.commands import said_by
 
     bundles = {"standard": Policies.standard, "reference": Policies.reference}
     if policies is not None and policies not in bundles:
@@ -34,13 +35,9 @@ def init(
     if policies is not None:
         settings.change_policies(bundles[policies](), command_id=session.command_id)
     if collection_interval is not None or zone is not None:
-        now = settings.get().profile
-        settings.change_default_profile(
-            collection_interval=collection_interval or now.collection_interval,
-            zone=zone or now.zone,
-            usage_credit_cut=now.usage_credit_cut,
-            command_id=session.command_id,
-        )
+        said = {"collection_interval": collection_interval, "zone": zone}
+        changed = {name: value for name, value in said.items() if value is not None}
+        settings.change_default_profile(**said_by(settings.get().profile) | changed, command_id=session.command_id)
     return _shown(session)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from aggregates.policies import LateUsage, LateUsageAction, OfferReleasedCredit
 from aggregates.values.errors import (
     ChargeNotFound,
     CurrencyNotFound,
@@ -18,6 +20,7 @@ from aggregates.values.errors import (
     MeterNotFound,
     ValidationFailed,
 )
+from aggregates.values.period import Duration
 from ledger.facade import Ledger
 from tests.application.scenes import JANUARY, january_charge, opened, with_customer
 
@@ -176,10 +179,38 @@ def test_bad_rows_of_a_file_are_all_told_with_their_lines_and_none_is_stored(led
 
 @pytest.mark.parametrize(
     "profile",
-    [{"collection_interval": "two days"}, {"collection_interval": "-P1D"}, {"zone": "Mars/Olympus"}, {"colour": "red"}],
+    [
+        {"collection_interval": "two days"},
+        {"collection_interval": "-P1D"},
+        {"zone": "Mars/Olympus"},
+        {"colour": "red"},
+        {"late_usage": "absorb"},
+        {"periodic_runs": "weekly"},
+        {"run_cuts": "sometimes"},
+    ],
 )
 def test_a_profile_that_makes_no_sense(ledger: Ledger, profile: dict[str, str]) -> None:
     assert isinstance(refused(ledger, lambda: ledger.customers.create("globex", **profile)), ValidationFailed)
+
+
+def test_a_profile_is_kept_with_everything_it_says(ledger: Ledger) -> None:
+    said: dict[str, Any] = {
+        "progressive_billing": True,
+        "auto_approve": False,
+        "payment_terms": "P14D",
+        "late_usage": "absorb:5.00",
+        "periodic_runs": "P1M",
+        "offer_released_credit": "on",
+    }
+
+    profile = ledger.customers.create("globex", **said).profile
+
+    assert {name: getattr(profile, name) for name in said} == {
+        **said,
+        "late_usage": LateUsage(LateUsageAction.ABSORB, Decimal("5.00")),
+        "periodic_runs": Duration(months=1),
+        "offer_released_credit": OfferReleasedCredit.ON,
+    }
 
 
 def test_a_customer_that_exists_with_another_profile_is_a_conflict(ledger: Ledger) -> None:
@@ -190,8 +221,6 @@ def test_a_customer_that_exists_with_another_profile_is_a_conflict(ledger: Ledge
 
 
 def test_nothing_is_created_when_one_of_several_intents_is_wrong(ledger: Ledger) -> None:
-    from decimal import Decimal
-
     from aggregates.charges.requests import NewPurchase, RequestedSettlement
     from aggregates.values.money import fiat
 

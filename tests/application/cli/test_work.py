@@ -91,7 +91,12 @@ def test_what_is_defined_can_be_shown_and_profiles_changed(acme: Run) -> None:
     assert acme("currency", "show", "CREDITS", "--json").data["precision"] == 3
     assert acme("customer", "show", "acme", "--json").data["profile"]["zone"] == "Europe/Berlin"
     assert "Europe/Berlin" in acme("customer", "list").out
+    acme("customer", "profile", "acme", "--policy", "late_usage=absorb:5.00", "--policy", "periodic_runs=P7D")
+    assert acme("customer", "show", "acme", "--json").data["profile"]["late_usage"]["up_to"] == "5.00"
+    acme("customer", "profile", "acme", "--policy", "credit_notes=off", code=2)
+    acme("init", "--collection-interval", "P3D")
     acme("init", "--policies", "reference", "--zone", "Asia/Tokyo")
+    assert acme("settings", "--json").data["profile"]["collection_interval"] == "P3D"
     settings = acme("settings", "--json").data
     assert (settings["policies"]["usage_credit_cut"], settings["profile"]["zone"]) == ("period_end", "Asia/Tokyo")
 
