@@ -396,8 +396,8 @@ class Charges(ChargeLookups):
         """Lay an override over the base: the effective terms with the named fields replaced (lifecycles §16).
 
         `changes`: `service_period` (`{"from_": …, "to": …}`), `full_service_period`, `billing_period`, `invoice_at`,
-        `name`, `intent_version`; for usage `price`, `discounts`, `unit_config`; for a flat fee `amount`,
-        `percentage_discount`, `pro_rating`. Raises as `extend`.
+        `name`, `description`, `metadata`, `intent_version`; for usage `price`, `discounts`, `unit_config`; for a flat
+        fee `amount`, `percentage_discount`, `payment_term`, `pro_rating`. Raises as `extend`.
         """
         findings = Findings()
         command = validation.parse(SetOverrideInput, findings, charge=charge, **changes)

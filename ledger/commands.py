@@ -336,7 +336,8 @@ class MovePeriodEndInput(Input):
 class SetOverrideInput(Input):
     """Replace parts of the effective terms for the whole period (lifecycles §16.1).
 
-    `price`, `discounts` and `unit_config` are of usage; `amount`, `percentage_discount` and `pro_rating` of flat fees.
+    `price`, `discounts`, `unit_config` are of usage; `amount`, `percentage_discount`, `payment_term`, `pro_rating`
+    of flat fees.
     """
 
     charge: UUID
@@ -344,11 +345,14 @@ class SetOverrideInput(Input):
     amount: ExactNumber | None = None
     percentage_discount: PercentageInput = None
     pro_rating: bool | None = None
+    payment_term: PaymentTerm | None = None
     service_period: BoundsInput | None = None
     full_service_period: BoundsInput | None = None
     billing_period: BoundsInput | None = None
     invoice_at: Moment | None = None
     name: Text | None = None
+    description: Text | None = None
+    metadata: dict[str, str] | None = None
     discounts: DiscountsInput = None
     unit_config: UnitConfigInput = None
     intent_version: int | None = None

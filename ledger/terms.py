@@ -78,7 +78,8 @@ def fee_request(command: CreateFlatFee, currency: Currency) -> NewFlatFee:
 
 
 USAGE_FIELDS = ("price", "discounts", "unit_config")
-FEE_FIELDS = ("amount", "percentage_discount")
+FEE_FIELDS = ("amount", "percentage_discount", "payment_term")
+COMMON_FIELDS = ("invoice_at", "name", "description", "metadata")
 
 
 def overridden(layer: Layer, command: SetOverrideInput) -> UsageTerms | FlatFeeTerms:
@@ -96,7 +97,7 @@ def overridden(layer: Layer, command: SetOverrideInput) -> UsageTerms | FlatFeeT
         raise PreconditionFailed("a credit purchase takes no override", command.charge)
     changes: dict[str, Any] = {
         name: value
-        for name in ("invoice_at", "name", *USAGE_FIELDS, *FEE_FIELDS)
+        for name in (*COMMON_FIELDS, *USAGE_FIELDS, *FEE_FIELDS)
         if (value := getattr(command, name)) is not None
     }
     if command.pro_rating is not None:

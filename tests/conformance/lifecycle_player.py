@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,6 +31,7 @@ from aggregates.charges.intent import (
     SettlementMode,
     TaxConfig,
 )
+from aggregates.charges.line_content import KINDS
 from aggregates.charges.requests import (
     AnyPatch,
     Delete,
@@ -49,7 +52,6 @@ from aggregates.event import AnyRecorded
 from aggregates.invoices import decisions as invoicing
 from aggregates.invoices.effects import LinePaymentAuthorized, LinePaymentSettled
 from aggregates.invoices.facts import InvoiceFacts
-from aggregates.invoices.lines import LineKind
 from aggregates.invoices.requests import NewInvoice, NewLine
 from aggregates.invoices.state import Invoice
 from aggregates.policies import CreditNotes, Policies
@@ -96,6 +98,7 @@ OFFERED = frozenset(
         "clear_override",
         "purchase_payment",
         "void_purchase",
+        "consume_credits",
         "map_line_quantity",
         "invoice_pending_lines",
         "advance_invoice",
@@ -110,6 +113,15 @@ OFFERED = frozenset(
         "none",
     }
 )
+
+
+OVERRIDDEN: dict[str, Callable[[Any], object]] = {
+    "price": price,
+    "service_period": lambda value: {"from_": value["from"], "to": value["to"]},
+    "full_service_period": lambda value: {"from_": value["from"], "to": value["to"]},
+    "billing_period": lambda value: {"from_": value["from"], "to": value["to"]},
+}
+"""How fields of an override are written for the facade, where that is not as a scenario has them."""
 
 
 class Faults:
@@ -158,6 +170,8 @@ class Player:
         )
         self.ledger.settings.change_tax(setup.get("tax_codes", []))
         self.charges: dict[str, UUID] = {}
+        self.helping: set[UUID] = set()
+        """Charges that stand for something else of a scenario: what gives credit, what uses it up."""
         self.cost_bases: dict[str, UUID] = {}
         self.line: Json = {}
         self.moved: list[str] = []
@@ -217,12 +231,14 @@ class Player:
         """Where credit comes from (decision 43): what a script gives is granted right before the step of its call."""
         self.scripted: dict[str, list[str]] = {}
         if isinstance(allocator, dict) and "up_to" in allocator:
-            self.ledger.credits.grant(self.customer, allocator["up_to"])
+            self._give(allocator["up_to"])
         elif isinstance(allocator, dict) and "scripted" in allocator:
             self.scripted["own"] = list(allocator["scripted"])
         fiat_allocator = self.setup.get("fiat_allocator")
         if isinstance(fiat_allocator, dict) and "scripted" in fiat_allocator:
             self.scripted["fiat"] = list(fiat_allocator["scripted"])
+        elif isinstance(fiat_allocator, dict) and "up_to" in fiat_allocator:
+            self._give(fiat_allocator["up_to"])
 
     def _grant_scripted(self, command: str) -> None:
         """Own credit is asked for when lines are made and when they are collected, fiat credit on approval."""
@@ -235,7 +251,10 @@ class Player:
         currency = charge.currency if asks[command] == "own" else charge.invoice_currency
         if Decimal(amount):
             effective_at = charge.intent.effective.service_period.from_
-            self.ledger.credits.grant(self.customer, amount, currency.code, effective_at=effective_at)
+            self._give(amount, currency.code, effective_at=effective_at)
+
+    def _give(self, amount: str, currency: str = "USD", **terms: Any) -> None:
+        self.helping.add(self.ledger.credits.grant(self.customer, amount, currency, **terms).id)
 
     # ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -384,12 +403,10 @@ class Player:
                 "from_": do.get("service_period_from", period.from_),
                 "to": do.get("service_period_to", period.to),
             }
-        if "price" in do:
-            changes["price"] = price(do["price"])
-        if "amount" in do:
-            changes["amount"] = do["amount"]
-        unknown = set(do) - {"command", "charge", "service_period_to", "service_period_from", "price", "amount"}
-        assert not unknown, f"an override of {', '.join(sorted(unknown))}"
+        for name, value in do.items():
+            if name in {"command", "charge", "service_period_from", "service_period_to"}:
+                continue
+            changes[name] = OVERRIDDEN[name](value) if name in OVERRIDDEN else value
         self.ledger.charges.set_override(charge, **changes)
 
     def _clear_override(self, do: Json) -> None:
@@ -401,8 +418,20 @@ class Player:
     def _void_purchase(self, do: Json) -> None:
         self.ledger.credits.void(self.charges[do["charge"]])
 
+    def _consume_credits(self, do: Json) -> None:
+        """A flat fee from credit only, of the second that begins now."""
+        now = self.clock.now()
+        fee = self.ledger.charges.create_flat_fee(
+            str(do.get("customer", self.customer)),
+            amount=do["amount"],
+            currency=do.get("currency", "USD"),
+            period_from=now,
+            period_to=now + timedelta(seconds=1),
+        )
+        self.helping.add(fee.id)
+
     def _change_billing_profile(self, do: Json) -> None:
-        self.profile["collection_interval"] = do["collection_interval"]
+        self.profile |= {name: value for name, value in do.items() if name != "command"}
         self.ledger.settings.change_default_profile(**self.profile)
 
     def _invoice_pending_lines(self, do: Json) -> None:
@@ -441,7 +470,7 @@ class Player:
         lines = tuple(
             NewLine(
                 charge_id=self.charges[line["charge"]],
-                kind=LineKind.CREDIT_PURCHASE,
+                kind=KINDS[self.charge(line["charge"]).charge_type.value],
                 content=deciding.provisional_line(
                     self.charge(line["charge"]), self.charge(line["charge"]).intent.effective.service_period
                 ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,15 @@ def test_vector(vector: dict[str, Any]) -> None:
 
 def test_there_are_vectors_to_play() -> None:
     assert vectors(), f"no ledger vectors below {VECTORS}"
+
+
+def test_everything_that_the_format_describes_can_be_played_and_checked() -> None:
+    """Also what no vector of this project uses."""
+    text = (Path(__file__).parents[1] / "vectors" / "ledger" / "FORMAT.md").read_text()
+    operations, expectations = text.split("## Operations")[1].split("## Expectations")
+    first = [line.split("|")[1] for line in operations.splitlines() if line.startswith("| `")]
+    offered = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    expected = set(re.findall(r"^\*.*?`(\w+)(?:\[\])?`", expectations, re.MULTILINE))
+
+    assert [name for name in sorted(offered) if not hasattr(Player, f"do_{name}")] == []
+    assert [name for name in sorted(expected - {"error"}) if not hasattr(Player, f"expect_{name}")] == []

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from aggregates.values.errors import LedgerError
-from tests.conformance.lifecycle_checks import Observed, check
+from tests.conformance.lifecycle_checks import CHARGE_CHECKS, CHECKS, RUN_CHECKS, Observed, check
 from tests.conformance.lifecycle_notation import Json
-from tests.conformance.lifecycle_player import Player
+from tests.conformance.lifecycle_player import OFFERED, Player
 
 SCENARIOS = Path(os.environ.get("LEDGER_VECTORS", Path(__file__).parents[1] / "vectors")) / "lifecycles"
 
@@ -55,3 +56,26 @@ def play(scenario: Json) -> None:
     finally:
         log.removeHandler(player.logged)
         player.ledger.close()
+
+
+def test_everything_that_the_format_describes_can_be_played_and_checked() -> None:
+    """Also what no scenario of this project uses: commands, expectations, and those of a charge and a run."""
+    text = (Path(__file__).parents[1] / "vectors" / "lifecycles" / "FORMAT.md").read_text()
+    commands, expectations = text.split("## do")[1].split("## expect")
+
+    assert {*rows(commands)} == OFFERED
+    assert {*rows(expectations)} <= {*CHECKS, "findings", "error_contains"}
+    assert {*listed(expectations, "Charge:")} - CHARGE_CHECKS.keys() == set()
+    assert {*listed(expectations, "Run:")} - RUN_CHECKS.keys() == set()
+
+
+def rows(text: str) -> list[str]:
+    """What the first column of the tables names."""
+    first = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return [name for cell in first for name in re.findall(r"`(\w+)`", cell)]
+
+
+def listed(text: str, lead: str) -> list[str]:
+    """The names that a paragraph lists, without what is in brackets."""
+    paragraph = text.split(f"\n{lead}")[1].split("\n\n", maxsplit=1)[0]
+    return re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", paragraph))
