@@ -13,7 +13,7 @@ from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, Finding
 from aggregates.values.money import Currency
 from ledger import validation
 from ledger.lookups import Lookups
-from ledger.ports import Clock, Probe
+from ledger.ports import Clock, Probe, Taxes
 from ledger.store.repository import Repository
 from ledger.units import Done, Unit, Units, Work
 
@@ -35,6 +35,7 @@ class Context:
         mint: Callable[[], UUID],
         actor: str,
         probe: Probe,
+        taxes: Taxes | None = None,
     ) -> None:
         self.repository = repository
         self.namespace = namespace
@@ -42,6 +43,7 @@ class Context:
         self.mint = mint
         self.actor = actor
         self.probe = probe
+        self.taxes = taxes
         self.look = Lookups(namespace, self._read)
         self.units = Units(repository, clock.now, probe)
 

@@ -34,7 +34,7 @@ from ledger.live import Live
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
 from ledger.periods import Periods
-from ledger.ports import Clock, Probe, SystemClock, no_probe
+from ledger.ports import Clock, Probe, SystemClock, Taxes, no_probe
 from ledger.projections import Projections
 from ledger.settings import Settings
 from ledger.statements import Statements
@@ -65,6 +65,7 @@ class Ledger:
         namespace: str,
         actor: str,
         probe: Probe,
+        taxes: Taxes | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -73,8 +74,15 @@ class Ledger:
         self.usage_store = usage_store
         self.follower = follower
         self.probe = probe
+        self.taxes = taxes
         context = Context(
-            Repository(store, AGGREGATES), namespace=namespace, clock=clock, mint=uuid7, actor=actor, probe=probe
+            Repository(store, AGGREGATES),
+            namespace=namespace,
+            clock=clock,
+            mint=uuid7,
+            actor=actor,
+            probe=probe,
+            taxes=taxes,
         )
         self.settings = Settings(context)
         self.periods = Periods(context)
@@ -103,6 +111,7 @@ class Ledger:
         policies: Policies | None = None,
         create: bool = True,
         probe: Probe = no_probe,
+        taxes: Taxes | None = None,
     ) -> Ledger:
         """Open a ledger, making its tables where they are missing.
 
@@ -114,6 +123,7 @@ class Ledger:
             policies: What a new namespace starts with; `Policies.standard()` by default. Ignored by one that exists.
             create: Whether a missing SQLite file is made and a new namespace opened; otherwise it is `LedgerMissing`.
             probe: Called with a name before every port, pool decision and store call; for fault tests.
+            taxes: Calculates the tax of invoices; with nobody there, invoices say that none was calculated.
 
         Raises:
             ValidationFailed: a URL that names no store, or a database that is somebody else's.
@@ -135,6 +145,7 @@ class Ledger:
                 namespace=namespace,
                 actor=actor,
                 probe=probe,
+                taxes=taxes,
             )
             if create:
                 ledger.settings.establish(policies)
@@ -196,6 +207,7 @@ class DryRun(Ledger):
             namespace=ledger.namespace,
             actor=ledger.actor,
             probe=ledger.probe,
+            taxes=ledger.taxes,
         )
         self.usage.checks_only = True
 

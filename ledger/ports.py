@@ -1,22 +1,26 @@
 """Ports: what the core asks of the outside. Each has a default inside and may be replaced.
 
-`Clock` answers "now" for the whole ledger; `Meter` answers quantities, and `PartedMeter` what they are made of. The
-fault probe is called with a name before every port, pool decision and store call; it does nothing by default, and
-tests make it fail or kill.
+`Clock` answers "now" for the whole ledger; `Meter` answers quantities, and `PartedMeter` what they are made of; `Taxes`
+answers what tax the lines of an invoice carry. The fault probe is called with a name before every port, pool decision
+and store call; it does nothing by default, and tests make it fail or kill.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
+from uuid import UUID
 
 import msgspec
 
 from aggregates.catalogue import Aggregation
 from aggregates.catalogue import Meter as MeterDefinition
+from aggregates.invoices.facts import TaxNeeded
+from aggregates.invoices.lines import LineTax
 from aggregates.rating.parts import PartsNeeded
+from aggregates.values.money import Currency
 from aggregates.values.period import timestamp
 
 Probe = Callable[[str], None]
@@ -122,3 +126,30 @@ class PartedMeter(Meter, Protocol):
 def adds_up(meter: MeterDefinition) -> bool:
     """Whether the meter's quantity is the sum of what each event adds to it: its value, or one."""
     return meter.aggregation in {Aggregation.SUM, Aggregation.COUNT}
+
+
+class TaxQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines of one invoice that are about to be booked: final, with something to pay, and taxable.
+
+    Amounts are net, in `currency`; `at` is the moment of issue, `zone` the customer's.
+    """
+
+    namespace: str
+    customer: str
+    invoice_id: UUID
+    currency: Currency
+    at: datetime
+    zone: str
+    lines: tuple[TaxNeeded, ...]
+
+
+class Taxes(Protocol):
+    """Calculates tax. Without one no tax is calculated, and invoices say so (lifecycles §17)."""
+
+    def taxes(self, query: TaxQuery) -> Mapping[UUID, LineTax]:
+        """The tax on top of each line, by its id: one answer for every line of the query, and no other.
+
+        Asked again when a lost race is decided again, or a failed step retried: it answers, and changes nothing. What
+        it raises leaves the invoice in `issuing.sync_failed` with nothing booked, and `retry` asks again.
+        """
+        ...

@@ -7,7 +7,8 @@ found here, right before it is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -34,21 +35,33 @@ from aggregates.invoices.effects import (
     SyncRequested,
     UnappliedCreditRefunded,
 )
-from aggregates.invoices.facts import InvoiceFacts
+from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
+from aggregates.invoices.lines import LineTax
 from aggregates.invoices.refusals import InvoiceNotFound
 from aggregates.invoices.requests import NewInvoice, NewLine
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import NothingDue
 from aggregates.lifecycle import Status
 from aggregates.policies import CreditNotes
-from aggregates.values.errors import ActiveRunAlreadyExists, ChargeNotFound, Finding, NoLines, Unsupported
+from aggregates.values.errors import (
+    ActiveRunAlreadyExists,
+    ChargeNotFound,
+    Finding,
+    LedgerError,
+    NoLines,
+    Unavailable,
+    Unsupported,
+)
 from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency
 from aggregates.values.period import Duration, Period, instant
 from ledger.advance import Advancer
 from ledger.context import Context
 from ledger.facts import FactFinder
+from ledger.ports import TaxQuery
 from ledger.units import Work
+
+logger = logging.getLogger(__name__)
 
 Notices = Sequence[InvoiceNotice]
 OVER = frozenset({Status.FINAL.value, Status.DELETED.value})
@@ -143,8 +156,8 @@ class Rounds:
     ) -> bool:
         """Move an invoice as far as it goes by itself; whether it moved."""
         known = facts or self.facts(work, customer, issuing=True)
-        tell = self._teller(work, customer)
-        return rounds.advance(work.draft, invoice_id, known, tell, notices=notices)
+        tell, tax = self._teller(work, customer), self._tax(work, customer, invoice_id, known)
+        return rounds.advance(work.draft, invoice_id, known, tell, notices=notices, tax=tax)
 
     def deliver(self, work: Work, customer: str, notices: Notices, facts: InvoiceFacts) -> None:
         """Carry notices out, and what comes of them."""
@@ -210,6 +223,35 @@ class Rounds:
         loaded = repository.load_all([invoice_state.stream(invoice_id, customer) for invoice_id in sorted(ids)])
         found: list[Invoice] = [entry.state for entry in loaded if entry.state is not None]
         return tuple(invoice.id for invoice in found if invoice.unapplied > 0)
+
+    def _tax(self, work: Work, customer: str, invoice_id: UUID, facts: InvoiceFacts) -> rounds.AskTax | None:
+        """How the tax of an invoice is asked for, where somebody calculates it."""
+        taxes = self._context.taxes
+        if taxes is None:
+            return None
+
+        def ask(lines: Sequence[TaxNeeded]) -> Mapping[UUID, LineTax]:
+            if not lines:
+                return {}
+            self._context.probe("invoice.tax")
+            query = TaxQuery(
+                namespace=self._context.namespace,
+                customer=customer,
+                invoice_id=invoice_id,
+                currency=self.invoice(work, customer, invoice_id).currency,
+                at=work.now,
+                zone=facts.zone,
+                lines=tuple(lines),
+            )
+            try:
+                return taxes.taxes(query)
+            except LedgerError:
+                raise
+            except Exception as failure:
+                logger.warning("taxes of invoice %s could not be calculated", invoice_id, exc_info=True)
+                raise Unavailable("the calculation of taxes", f"{type(failure).__name__}: {failure}") from failure
+
+        return ask
 
     # ── telling charges ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -16,14 +16,13 @@ from aggregates.invoices.events import LineDeleted
 from aggregates.invoices.lines import InvoiceLine
 from aggregates.invoices.state import Invoice
 from aggregates.lifecycle import Status
-from aggregates.runs.events import FiatOverageCreditsAllocated, RunPaymentAuthorized, RunPaymentSettled, RunType
-from aggregates.runs.state import RealizationRun
+from aggregates.runs.events import FiatOverageCreditsAllocated, RunPaymentAuthorized, RunPaymentSettled
 from aggregates.values.errors import LedgerError, ValidationFailed
 from aggregates.values.period import Instant, timestamp
+from tests.conformance.lifecycle_compare import amounts, optional_moment, period, totals
 from tests.conformance.lifecycle_notation import Json
 from tests.conformance.lifecycle_player import Player
-
-RunCheck = Callable[["Player", Charge, RealizationRun, Any], None]
+from tests.conformance.lifecycle_run_checks import check_run
 
 
 class Observed(msgspec.Struct):
@@ -86,16 +85,12 @@ def _visited(player: Player, wanted: dict[str, list[str]], seen: Observed) -> No
         assert visited == statuses, name
 
 
-def _amounts(found: list[Decimal], wanted: list[str]) -> None:
-    assert found == [Decimal(amount) for amount in wanted]
-
-
 def _allocator_calls(player: Player, wanted: list[str], seen: Observed) -> None:
-    _amounts([r.body.requested for r in seen.records if isinstance(r.body, CreditCollected)], wanted)
+    amounts([r.body.requested for r in seen.records if isinstance(r.body, CreditCollected)], wanted)
 
 
 def _corrector_calls(player: Player, wanted: list[str], seen: Observed) -> None:
-    _amounts([-r.body.amount for r in seen.records if isinstance(r.body, CreditReturned)], wanted)
+    amounts([-r.body.amount for r in seen.records if isinstance(r.body, CreditReturned)], wanted)
 
 
 def _appended_events(player: Player, wanted: int, seen: Observed) -> None:
@@ -140,14 +135,9 @@ def _line(player: Player, wanted: Json, seen: Observed) -> None:
 def _preview(player: Player, wanted: Json, seen: Observed) -> None:
     for key, value in wanted.items():
         if key == "totals":
-            _totals(player.preview["totals"], value)
+            totals(player.preview["totals"], value)
         else:
             assert player.preview[key] == Decimal(value), key
-
-
-def _totals(found: Any, wanted: Json) -> None:
-    for name in ("amount", "charges_total", "discounts_total", "credits_total", "total"):
-        assert getattr(found, name) == Decimal(wanted.get(name, "0")), name
 
 
 def _gathering_lines(player: Player, wanted: dict[str, Json | None], seen: Observed) -> None:
@@ -162,18 +152,13 @@ def _gathering_lines(player: Player, wanted: dict[str, Json | None], seen: Obser
                 case "id_as":
                     assert player.gathered.setdefault(value, line.id) == line.id
                 case "period":
-                    _period(line.period, value)
+                    period(line.period, value)
                 case "invoice_at":
                     assert line.invoice_at == timestamp(value)
                 case "amount":
                     assert line.amount == Decimal(value)
                 case other:
                     raise AssertionError(f"{other} of a gathering line")
-
-
-def _period(found: Any, wanted: Json) -> None:
-    for bound, moment in wanted.items():
-        assert getattr(found, "from_" if bound == "from" else bound) == timestamp(moment), bound
 
 
 def _invoices(player: Player, wanted: dict[str, Json], seen: Observed) -> None:
@@ -186,7 +171,7 @@ def _invoices(player: Player, wanted: dict[str, Json], seen: Observed) -> None:
                 case "collection_at":
                     assert invoice.collection_at == timestamp(value)
                 case "totals":
-                    _totals(invoice.totals, value)
+                    totals(invoice.totals, value)
                 case "lines":
                     assert len(invoice.live_lines) == len(value)
                     for line, each in zip(invoice.live_lines, value, strict=True):
@@ -218,13 +203,13 @@ def _check_line(player: Player, invoice: Invoice, line: InvoiceLine, wanted: Jso
             case "charge":
                 assert line.charge_id == player.charges[value]
             case "totals":
-                _totals(content.totals, value)
+                totals(content.totals, value)
             case "period":
-                _period(content.period, value)
+                period(content.period, value)
             case "quantity" | "pre_line_quantity" | "unit_amount":
                 assert getattr(content, key) == Decimal(value), key
             case "credits_applied":
-                _amounts([credit.amount for credit in content.credits_applied], value)
+                amounts([credit.amount for credit in content.credits_applied], value)
             case "currency":
                 assert invoice.currency.code == value
             case "name_suffix":
@@ -258,11 +243,11 @@ def _invoice_lines_of(player: Player, wanted: dict[str, int], seen: Observed) ->
 
 def _fiat_allocations(player: Player, wanted: list[str], seen: Observed) -> None:
     allocated = [r.body for r in seen.records if isinstance(r.body, FiatOverageCreditsAllocated)]
-    _amounts([sum((a.amount for a in body.allocations), Decimal(0)) for body in allocated], wanted)
+    amounts([sum((a.amount for a in body.allocations), Decimal(0)) for body in allocated], wanted)
 
 
 def _accruals(player: Player, wanted: list[str], seen: Observed) -> None:
-    _amounts([r.body.amount for r in seen.records if isinstance(r.body, PoolUsageAccrued)], wanted)
+    amounts([r.body.amount for r in seen.records if isinstance(r.body, PoolUsageAccrued)], wanted)
 
 
 def _accruals_count(player: Player, wanted: int, seen: Observed) -> None:
@@ -312,10 +297,6 @@ CHECKS: dict[str, Callable[[Player, Any, Observed], None]] = {
 # ── expectations of a charge ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _time(moment: str | None) -> Any:
-    return None if moment is None else timestamp(moment)
-
-
 def _status(player: Player, charge: Charge, wanted: str) -> None:
     assert charge.status.value == wanted
 
@@ -329,7 +310,7 @@ def _status_not(player: Player, charge: Charge, wanted: list[str]) -> None:
 
 
 def _advance_after(player: Player, charge: Charge, wanted: str | None) -> None:
-    assert charge.advance_after == _time(wanted)
+    assert charge.advance_after == optional_moment(wanted)
 
 
 def _current_run(player: Player, charge: Charge, wanted: Json | None) -> None:
@@ -337,14 +318,14 @@ def _current_run(player: Player, charge: Charge, wanted: Json | None) -> None:
         assert charge.current_run_id is None
         return
     current = next(run for run in player.runs(charge) if run.id == charge.current_run_id)
-    _check_run(player, charge, current, wanted)
+    check_run(player, charge, current, wanted)
 
 
 def _runs(player: Player, charge: Charge, wanted: list[Json]) -> None:
     runs = player.runs(charge)
     assert len(runs) == len(wanted)
     for run, expected in zip(runs, wanted, strict=True):
-        _check_run(player, charge, run, expected)
+        check_run(player, charge, run, expected)
 
 
 def _runs_count(player: Player, charge: Charge, wanted: int) -> None:
@@ -359,9 +340,9 @@ def _layer(layer: Any, wanted: Json | None) -> None:
     for key, value in wanted.items():
         match key:
             case "service_period" | "full_service_period" | "billing_period":
-                period = getattr(layer.periods, key)
+                bounds = getattr(layer.periods, key)
                 for bound, moment in value.items():
-                    assert getattr(period, "from_" if bound == "from" else bound) == timestamp(moment), key
+                    assert getattr(bounds, "from_" if bound == "from" else bound) == timestamp(moment), key
             case "invoice_at":
                 assert layer.periods.invoice_at == timestamp(value)
             case "name":
@@ -452,7 +433,7 @@ def _resolved_cost_basis(player: Player, charge: Charge, wanted: Json | None) ->
 
 
 def _voided_at(player: Player, charge: Charge, wanted: str | None) -> None:
-    assert (charge.voided.at if charge.voided else None) == _time(wanted)
+    assert (charge.voided.at if charge.voided else None) == optional_moment(wanted)
 
 
 def _amount_after_proration(player: Player, charge: Charge, wanted: str) -> None:
@@ -483,143 +464,3 @@ CHARGE_CHECKS: dict[str, Callable[[Player, Charge, Any], None]] = {
     "voided_at": _voided_at,
     "feature_filters": _feature_filters,
 }
-
-
-def _check_run(player: Player, charge: Charge, run: RealizationRun, wanted: Json) -> None:
-    unknown = set(wanted) - set(RUN_CHECKS)
-    assert not unknown, f"expectations of a run not known: {sorted(unknown)}"
-    for key, value in wanted.items():
-        RUN_CHECKS[key](player, charge, run, value)
-
-
-def _same(name: str) -> RunCheck:
-    """The field of that name, as text says it."""
-
-    def compare(player: Player, charge: Charge, run: RealizationRun, wanted: Any) -> None:
-        found = getattr(run, name)
-        assert found == (type(found)(wanted) if isinstance(found, Decimal) else wanted), name
-
-    return compare
-
-
-def _at(name: str) -> RunCheck:
-    def compare(player: Player, charge: Charge, run: RealizationRun, wanted: str | None) -> None:
-        assert getattr(run, name) == _time(wanted), name
-
-    return compare
-
-
-def _run_current(player: Player, charge: Charge, run: RealizationRun, wanted: bool) -> None:
-    assert (charge.current_run_id == run.id) == wanted
-
-
-def _run_voided(player: Player, charge: Charge, run: RealizationRun, wanted: str | None) -> None:
-    states = {"deleted": run.deleted_at is not None, "invalid": run.type is RunType.INVALID}
-    assert states[wanted] if wanted else not any(states.values())
-
-
-def _run_deleted(player: Player, charge: Charge, run: RealizationRun, wanted: bool) -> None:
-    assert (run.deleted_at is not None) == wanted
-
-
-def _run_totals(player: Player, charge: Charge, run: RealizationRun, wanted: Json) -> None:
-    _totals(run.totals, wanted)
-
-
-def _realized(run: RealizationRun) -> list[Decimal]:
-    return [realization.amount for realization in run.credit_realizations]
-
-
-def _run_credits(player: Player, charge: Charge, run: RealizationRun, wanted: list[str]) -> None:
-    _amounts(_realized(run), wanted)
-
-
-def _run_credits_sorted(player: Player, charge: Charge, run: RealizationRun, wanted: list[str]) -> None:
-    _amounts(sorted(_realized(run)), sorted(wanted, key=Decimal))
-
-
-def _run_credits_sum(player: Player, charge: Charge, run: RealizationRun, wanted: str) -> None:
-    assert sum(_realized(run), Decimal(0)) == Decimal(wanted)
-
-
-def _run_corrections(player: Player, charge: Charge, run: RealizationRun, wanted: list[str]) -> None:
-    _amounts([r.amount for r in run.credit_realizations if r.corrects is not None], wanted)
-
-
-def _run_overage_credits(player: Player, charge: Charge, run: RealizationRun, wanted: list[str]) -> None:
-    _amounts([realization.amount for realization in run.fiat_overage_credit_realizations], wanted)
-
-
-def _run_lines(player: Player, charge: Charge, run: RealizationRun, wanted: list[Json]) -> None:
-    shown = [[d.totals.amount, d.totals.discounts_total, d.totals.total] for d in run.detailed_lines]
-    assert shown == [[Decimal(d.get(k, "0")) for k in ("amount", "discount", "total")] for d in wanted]
-
-
-def _run_lines_count(player: Player, charge: Charge, run: RealizationRun, wanted: int) -> None:
-    assert len(run.detailed_lines) == wanted
-
-
-def _run_invoice(player: Player, charge: Charge, run: RealizationRun, wanted: str | None) -> None:
-    assert run.invoice_id == (player.invoices[wanted] if wanted else None)
-
-
-def _run_usage(player: Player, charge: Charge, run: RealizationRun, wanted: Json | None) -> None:
-    _check_usage(run, wanted)
-
-
-def _run_payment(player: Player, charge: Charge, run: RealizationRun, wanted: Json | None) -> None:
-    _check_payment(run, wanted)
-
-
-RUN_CHECKS: dict[str, RunCheck] = {
-    "type": _same("type"),
-    "initial_type": _same("initial_type"),
-    "current": _run_current,
-    "voided": _run_voided,
-    "deleted": _run_deleted,
-    "service_period_to": _at("service_period_to"),
-    "stored_at_lt": _at("stored_at_lt"),
-    "metered_quantity": _same("metered_quantity"),
-    "totals": _run_totals,
-    "credits": _run_credits,
-    "credits_sorted": _run_credits_sorted,
-    "credits_sum": _run_credits_sum,
-    "corrections": _run_corrections,
-    "credits_booked_at": _at("booked_at"),
-    "fiat_overage_credits": _run_overage_credits,
-    "detailed_lines": _run_lines,
-    "detailed_lines_count": _run_lines_count,
-    "no_fiat_transaction_required": _same("no_fiat_transaction_required"),
-    "invoice_usage": _run_usage,
-    "accrued_usage": _run_usage,
-    "payment": _run_payment,
-    "invoice": _run_invoice,
-}
-
-
-def _check_usage(run: RealizationRun, wanted: Json | None) -> None:
-    if wanted is None:
-        # A run that needs no fiat transaction has a usage fact without a ledger group, which the runner hides (D28).
-        assert run.invoice_usage is None or run.invoice_usage.ledger_group is None
-        return
-    assert run.invoice_usage is not None
-    _period(run.invoice_usage.period, wanted.get("period", {}))
-    if "totals" in wanted:
-        _totals(run.invoice_usage.totals, wanted["totals"])
-
-
-def _check_payment(run: RealizationRun, wanted: Json | None) -> None:
-    if wanted is None:
-        assert run.payment is None
-        return
-    assert run.payment is not None
-    for key, value in wanted.items():
-        match key:
-            case "status":
-                assert run.payment.status == value
-            case "fiat_amount":
-                assert run.payment.fiat_amount == Decimal(value)
-            case "authorized" | "settled":
-                assert (run.payment.status == "settled" or key == "authorized") == value
-            case other:
-                raise AssertionError(f"{other} of a payment")

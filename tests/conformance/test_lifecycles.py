@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from aggregates.values.errors import LedgerError
-from tests.conformance.lifecycle_checks import CHARGE_CHECKS, CHECKS, RUN_CHECKS, Observed, check
+from tests.conformance.lifecycle_checks import CHARGE_CHECKS, CHECKS, Observed, check
 from tests.conformance.lifecycle_notation import Json
 from tests.conformance.lifecycle_player import OFFERED, Player
+from tests.conformance.lifecycle_run_checks import RUN_CHECKS
 
 SCENARIOS = Path(os.environ.get("LEDGER_VECTORS", Path(__file__).parents[1] / "vectors")) / "lifecycles"
 

@@ -1,0 +1,27 @@
+"""How what a scenario expects is compared: amounts by value, times by instant, totals whole."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from aggregates.values.period import timestamp
+from tests.conformance.lifecycle_notation import Json
+
+
+def amounts(found: list[Decimal], wanted: list[str]) -> None:
+    assert found == [Decimal(amount) for amount in wanted]
+
+
+def totals(found: Any, wanted: Json) -> None:
+    for name in ("amount", "charges_total", "discounts_total", "credits_total", "total"):
+        assert getattr(found, name) == Decimal(wanted.get(name, "0")), name
+
+
+def period(found: Any, wanted: Json) -> None:
+    for bound, moment in wanted.items():
+        assert getattr(found, "from_" if bound == "from" else bound) == timestamp(moment), bound
+
+
+def optional_moment(moment: str | None) -> Any:
+    return None if moment is None else timestamp(moment)
