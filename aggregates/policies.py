@@ -94,6 +94,17 @@ class RecognizeCredit(StrEnum):
     """After every grant and every advance, in the same save, for the date of the usage (lifecycles §15.3)."""
 
 
+class Invoicing(StrEnum):
+    """Who makes invoices: this ledger, or a system outside that is told what to invoice and tells what it did.
+
+    Under `inside` a flat fee of 31.00 that is due becomes INV-000001 by itself; under `outside` the request for it is
+    an event that is delivered from the log, and the fee waits to be told of its line, its issue and its payment.
+    """
+
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+
+
 class RunCuts(StrEnum):
     """How many runs usage of one period makes that is settled from credit only (c).
 
@@ -201,6 +212,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recognize_invoiced: RecognizeInvoiced = RecognizeInvoiced.NEVER
     periodic_runs: Duration = Duration()
     offer_released_credit: OfferReleasedCredit = OfferReleasedCredit.OFF
+    invoicing: Invoicing = Invoicing.INSIDE
 
     @staticmethod
     def reference() -> Policies:

@@ -34,6 +34,7 @@ from aggregates.charges.state import Charge
 from aggregates.credits.decisions import price
 from aggregates.credits.pool import CreditPool
 from aggregates.lifecycle import Status
+from aggregates.policies import Invoicing
 from aggregates.values.errors import (
     AdvanceRefused,
     ChargeNotFound,
@@ -256,6 +257,8 @@ class Charges(ChargeLookups):
     def _invoice_now(self, unit: Unit, customer: str, created: Sequence[UUID]) -> None:
         """Invoice purchases that are due at once, each by itself; what fails is tried again by the worker (§17.2)."""
         now = self._context.now()
+        if self._context.look.settings().policies.invoicing is Invoicing.OUTSIDE:
+            return
         for charge_id in created:
             charge = self.get(charge_id)
             is_purchase = charge.charge_type is ChargeType.CREDIT_PURCHASE and charge.gathering_line is not None

@@ -13,7 +13,7 @@ from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, Finding
 from aggregates.values.money import Currency
 from ledger import validation
 from ledger.lookups import Lookups
-from ledger.ports import Clock, Probe, Taxes
+from ledger.ports import Clock, InvoicingSystem, Probe, Taxes
 from ledger.store.repository import Repository
 from ledger.units import Done, Unit, Units, Work
 
@@ -36,6 +36,7 @@ class Context:
         actor: str,
         probe: Probe,
         taxes: Taxes | None = None,
+        invoicing: InvoicingSystem | None = None,
     ) -> None:
         self.repository = repository
         self.namespace = namespace
@@ -44,6 +45,7 @@ class Context:
         self.actor = actor
         self.probe = probe
         self.taxes = taxes
+        self.invoicing = invoicing
         self.look = Lookups(namespace, self._read)
         self.units = Units(repository, clock.now, probe)
 

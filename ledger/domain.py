@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aggregates import catalogue, customers, namespaces
+from aggregates import catalogue, customers, deliveries, namespaces
 from aggregates.charges import state as charges
 from aggregates.credits import state as credits_
 from aggregates.credits.pool import CreditPool
@@ -37,5 +37,6 @@ AGGREGATES: dict[str, Aggregate] = {
     "customer": Aggregate(customers.evolve, _folded(customers.evolve)),
     "catalog_entry": Aggregate(catalogue.evolve_entry, _folded(catalogue.evolve_entry)),
     "catalog_key": Aggregate(catalogue.evolve_key, _folded(catalogue.evolve_key)),
+    "delivery": Aggregate(deliveries.evolve, _folded(deliveries.evolve)),
     "namespace": Aggregate(namespaces.evolve, _folded(namespaces.evolve)),
 }

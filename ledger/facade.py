@@ -33,8 +33,9 @@ from ledger.invoices import Invoices
 from ledger.live import Live
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
+from ledger.outside import Outside
 from ledger.periods import Periods
-from ledger.ports import Clock, Probe, SystemClock, Taxes, no_probe
+from ledger.ports import Clock, InvoicingSystem, Probe, SystemClock, Taxes, no_probe
 from ledger.projections import Projections
 from ledger.settings import Settings
 from ledger.statements import Statements
@@ -66,6 +67,7 @@ class Ledger:
         actor: str,
         probe: Probe,
         taxes: Taxes | None = None,
+        invoicing: InvoicingSystem | None = None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -75,6 +77,7 @@ class Ledger:
         self.follower = follower
         self.probe = probe
         self.taxes = taxes
+        self.invoicing = invoicing
         context = Context(
             Repository(store, AGGREGATES),
             namespace=namespace,
@@ -83,6 +86,7 @@ class Ledger:
             actor=actor,
             probe=probe,
             taxes=taxes,
+            invoicing=invoicing,
         )
         self.settings = Settings(context)
         self.periods = Periods(context)
@@ -92,7 +96,8 @@ class Ledger:
         self.charges = Charges(context, usage_store)
         self.invoices = Invoices(context, self.charges.rounds, self.charges)
         self.credits = Credits(context, self.charges)
-        self.worker = Worker(context, self.charges, self.invoices)
+        self.outside = Outside(context, self.charges)
+        self.worker = Worker(context, self.charges, self.invoices, self.outside)
         self.views = Views(context, follower)
         self.statements = Statements(context, follower)
         self.live = Live(context, self.views, self.credits, self.charges, usage_store)
@@ -112,6 +117,7 @@ class Ledger:
         create: bool = True,
         probe: Probe = no_probe,
         taxes: Taxes | None = None,
+        invoicing: InvoicingSystem | None = None,
     ) -> Ledger:
         """Open a ledger, making its tables where they are missing.
 
@@ -124,6 +130,7 @@ class Ledger:
             create: Whether a missing SQLite file is made and a new namespace opened; otherwise it is `LedgerMissing`.
             probe: Called with a name before every port, pool decision and store call; for fault tests.
             taxes: Calculates the tax of invoices; with nobody there, invoices say that none was calculated.
+            invoicing: Makes the invoices, under the policy `invoicing = outside`; see `ledger.outside`.
 
         Raises:
             ValidationFailed: a URL that names no store, or a database that is somebody else's.
@@ -146,6 +153,7 @@ class Ledger:
                 actor=actor,
                 probe=probe,
                 taxes=taxes,
+                invoicing=invoicing,
             )
             if create:
                 ledger.settings.establish(policies)
@@ -208,6 +216,7 @@ class DryRun(Ledger):
             actor=ledger.actor,
             probe=ledger.probe,
             taxes=ledger.taxes,
+            invoicing=None,
         )
         self.usage.checks_only = True
 

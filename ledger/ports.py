@@ -1,8 +1,9 @@
 """Ports: what the core asks of the outside. Each has a default inside and may be replaced.
 
 `Clock` answers "now" for the whole ledger; `Meter` answers quantities, and `PartedMeter` what they are made of; `Taxes`
-answers what tax the lines of an invoice carry. The fault probe is called with a name before every port, pool decision
-and store call; it does nothing by default, and tests make it fail or kill.
+answers what tax the lines of an invoice carry; an `InvoicingSystem` outside takes what charges ask of invoices. The
+fault probe is called with a name before every port, pool decision and store call; it does nothing by default, and
+tests make it fail or kill.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import msgspec
 
 from aggregates.catalogue import Aggregation
 from aggregates.catalogue import Meter as MeterDefinition
+from aggregates.charges.events import GatheringLineDeleted, GatheringLineRequested, GatheringLineUpserted
+from aggregates.charges.outside_events import OutsideEvent
 from aggregates.invoices.facts import TaxNeeded
 from aggregates.invoices.lines import LineTax
 from aggregates.rating.parts import PartsNeeded
@@ -151,5 +154,30 @@ class Taxes(Protocol):
 
         Asked again when a lost race is decided again, or a failed step retried: it answers, and changes nothing. What
         it raises leaves the invoice in `issuing.sync_failed` with nothing booked, and `retry` asks again.
+        """
+        ...
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a charge asks of an invoicing system outside: the event it is, and whose (decision 30).
+
+    `charge` and `version` together are its id; `at` is the business time of the command it came from.
+    """
+
+    charge: UUID
+    version: int
+    namespace: str
+    customer: str
+    at: datetime
+    body: GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | OutsideEvent
+
+
+class InvoicingSystem(Protocol):
+    """An invoicing system outside, which takes the place of the invoices inside (policy `invoicing`)."""
+
+    def deliver(self, effect: Effect) -> None:
+        """Take an effect; the same one may come again, and effects come in the order of the log.
+
+        What it raises is tried again with the next delivery, and nothing behind it is delivered before.
         """
         ...

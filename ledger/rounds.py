@@ -42,13 +42,14 @@ from aggregates.invoices.requests import NewInvoice, NewLine
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import NothingDue
 from aggregates.lifecycle import Status
-from aggregates.policies import CreditNotes
+from aggregates.policies import CreditNotes, Invoicing
 from aggregates.values.errors import (
     ActiveRunAlreadyExists,
     ChargeNotFound,
     Finding,
     LedgerError,
     NoLines,
+    PreconditionFailed,
     Unavailable,
     Unsupported,
 )
@@ -90,8 +91,13 @@ class Rounds:
 
         One invoice a currency, its lines in order of creation of their charges. A charge whose last line is not issued
         yet waits for that. `partly`: whether usage may be invoiced before its period ends, where the profile lets it.
-        Raises `ActiveRunAlreadyExists` when that leaves nothing, `NoLines` when nothing is due; `silent`: neither.
+        Raises `PreconditionFailed` when invoices are made outside, `ActiveRunAlreadyExists` when everything waits for
+        another invoice, `NoLines` when nothing is due; `silent`: none of them.
         """
+        if self._context.within(work).settings().policies.invoicing is Invoicing.OUTSIDE:
+            if silent:
+                return ()
+            raise PreconditionFailed("invoices are made outside, by whoever the effects of charges are delivered to")
         found, busy = self._billable(work, customer, named, partly=partly)
         if silent and not found:
             return ()
@@ -162,6 +168,10 @@ class Rounds:
     def deliver(self, work: Work, customer: str, notices: Notices, facts: InvoiceFacts) -> None:
         """Carry notices out, and what comes of them."""
         rounds.deliver(work.draft, notices, facts, self._teller(work, customer))
+
+    def tell(self, work: Work, customer: str, notice: LineNotice) -> None:
+        """Let a charge act upon what an invoice outside did; what it asks for in return is among its events."""
+        self._answer(work, notice, self._facts.of_customer(work, customer), advancing=isinstance(notice, LineCreated))
 
     def settle(self, work: Work, customer: str) -> None:
         """Apply what charges have asked of invoices in this unit, and what comes of that (lifecycles §17.5)."""

@@ -27,6 +27,7 @@ from ledger.advance import FailedAdvance
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
 from ledger.invoices import Invoices
+from ledger.outside import Outside
 from ledger.validation import command_id as identified
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """What one pass did. `stuck` are charges that refused while their customer's others were advanced.
 
     `invoiced` counts the invoices that were made or moved on, `busy` the customers that another worker of this process
-    was at. `unavailable` tells why the pass ended early: the store did not answer.
+    was at. `delivered` counts what an invoicing system outside was handed, `undelivered` tells why it did not take the
+    rest. `unavailable` tells why the pass ended early: the store did not answer.
     """
 
     succeeded: tuple[str, ...] = ()
@@ -61,12 +63,14 @@ class WorkerReport(msgspec.Struct, frozen=True):
     moved: int = 0
     busy: int = 0
     invoiced: int = 0
+    delivered: int = 0
+    undelivered: str | None = None
     unavailable: str | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether there was nothing that could be moved."""
-        return not (self.moved or self.invoiced or self.busy or self.unavailable)
+        return not (self.moved or self.invoiced or self.delivered or self.busy or self.unavailable)
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,10 +127,11 @@ Progress = Callable[[str, int, int], None]
 class Worker:
     """Follows the clock: whatever is due is advanced."""
 
-    def __init__(self, context: Context, charges: Charges, invoices: Invoices) -> None:
+    def __init__(self, context: Context, charges: Charges, invoices: Invoices, outside: Outside) -> None:
         self._context = context
         self._charges = charges
         self._invoices = invoices
+        self._outside = outside
         self._busy: set[str] = set()
         self._choosing = threading.Lock()
 
@@ -251,7 +256,17 @@ class Worker:
                 self._busy.discard(customer)
             if progress is not None:
                 progress(customer, done, len(due))
+        if tally.unavailable is None:
+            self._deliver(tally)
         return tally.report()
+
+    def _deliver(self, tally: _Tally) -> None:
+        """Hand over what an invoicing system outside has to know; what it does not take is tried with the next pass."""
+        try:
+            tally.delivered = self._outside.deliver()
+        except LedgerError as error:
+            log.warning("not everything was delivered: %s", error)
+            tally.undelivered = str(error)
 
     def _take(self, customer: str) -> bool:
         """Take a customer for this worker, unless another of this process is at it."""
@@ -280,6 +295,8 @@ class _Tally:
         self.moved = 0
         self.busy = 0
         self.invoiced = 0
+        self.delivered = 0
+        self.undelivered: str | None = None
         self.unavailable: str | None = None
 
     def report(self) -> WorkerReport:
@@ -291,6 +308,8 @@ class _Tally:
             moved=self.moved,
             busy=self.busy,
             invoiced=self.invoiced,
+            delivered=self.delivered,
+            undelivered=self.undelivered,
             unavailable=self.unavailable,
         )
 

@@ -24,6 +24,8 @@ from aggregates.charges.intent import (
     Periods,
     ResolvedCostBasis,
 )
+from aggregates.charges.outside_events import EVENTS as OUTSIDE_EVENTS
+from aggregates.charges.outside_events import OutsideEvent
 from aggregates.event import DomainEvent
 from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType, VoidReason
@@ -503,6 +505,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     PaymentAuthorized,
     PaymentSettled,
     PurchaseVoided,
+    *OUTSIDE_EVENTS,
 )
 ChargeEvent: TypeAlias = (
     ChargeCreated
@@ -541,4 +544,5 @@ ChargeEvent: TypeAlias = (
     | PaymentAuthorized
     | PaymentSettled
     | PurchaseVoided
+    | OutsideEvent
 )

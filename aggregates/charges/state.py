@@ -73,6 +73,7 @@ from aggregates.charges.intent import (
     ResolvedCostBasis,
     SettlementMode,
 )
+from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType
@@ -357,6 +358,8 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
         case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted():
             return {}
         case PaymentAwaited() | PaymentSettlementAwaited():
+            return {}
+        case InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested():
             return {}
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
             return _of_lines(body)

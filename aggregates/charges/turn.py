@@ -14,6 +14,7 @@ import msgspec
 from aggregates.charges.events import ChargeEvent, Moved, RealizationRunClosed, RunClosedReason, RunVoidNoted
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import FlatFeeLayer, PurchaseLayer, SettlementMode, UsageLayer
+from aggregates.charges.outside import recorded
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.credits.events import SettlementMode as CreditMode
 from aggregates.credits.pool import CreditPool
@@ -21,7 +22,7 @@ from aggregates.event import Stream
 from aggregates.invoices.effects import InvoiceEffect, LineNotice
 from aggregates.lifecycle import Row, Status, Trigger
 from aggregates.outcome import Draft
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import Invoicing, UsageCreditCut
 from aggregates.runs import decisions as runs
 from aggregates.runs import state as run_state
 from aggregates.runs.events import VoidReason
@@ -175,8 +176,14 @@ class Turn:
         return runs.run_in_hand(self.draft, self.run_stream(run_id))
 
     def ask(self, effect: InvoiceEffect) -> None:
-        """Ask an invoice for something; it is applied before the decision is saved (lifecycles §4.3)."""
-        self.draft.effects.append(effect)
+        """Ask an invoice for something; it is applied before the decision is saved (lifecycles §4.3).
+
+        Invoices that are made outside are asked from the log: what is asked for is an event of the charge then.
+        """
+        if self.facts.policies.invoicing is Invoicing.OUTSIDE:
+            self.emit(recorded(effect))
+        else:
+            self.draft.effects.append(effect)
 
     def void_run(self, entry: RunEntry, reason: VoidReason) -> None:
         """Give all credit of a run back and let it count no longer."""

@@ -19,6 +19,7 @@ from aggregates.charges.events import EVENTS as CHARGE_EVENTS
 from aggregates.charges.events import ChargeEvent
 from aggregates.credits.events import EVENTS as POOL_EVENTS
 from aggregates.credits.events import CreditPoolEvent
+from aggregates.deliveries import EffectsDelivered
 from aggregates.event import AnyRecorded, DomainEvent, Recorded, aggregate_of
 from aggregates.invoices.events import EVENTS as INVOICE_EVENTS
 from aggregates.invoices.events import InvoiceEvent
@@ -92,6 +93,8 @@ def sentence(record: AnyRecorded, known: Known) -> str:
         return invoices.sentence(cast("Recorded[InvoiceEvent]", record), known)
     if aggregate_of(kind.NAME) == "number_series":
         return invoices.number(record)
+    if kind is EffectsDelivered:
+        return settings.delivered(record)
     return settings.sentence(cast("Recorded[SettingsEvent]", record), known)
 
 

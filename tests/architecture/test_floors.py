@@ -20,7 +20,7 @@ TERMINAL = ("typer", "rich")
 PYDANTIC = ("pydantic", "pydantic_core")
 
 GRAMMAR = "event|lifecycle|outcome|policies"
-AGGREGATE_NAMES = "credits|runs|charges|invoices|customers|catalogue|namespaces"
+AGGREGATE_NAMES = "credits|runs|charges|invoices|customers|catalogue|deliveries|namespaces"
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def why_not_beside(importer: str, module: str) -> str | None:
 def is_events(module: str, ours: frozenset[str]) -> bool:
     """Whether it is an `events` module, or an aggregate so small that it is one file."""
     is_one_file = module.count(".") == 1 and not any(other.startswith(f"{module}.") for other in ours)
-    return module.endswith(".events") or is_one_file
+    return module.endswith((".events", "_events")) or is_one_file
 
 
 def test_every_module_imports_only_what_its_floor_allows() -> None:

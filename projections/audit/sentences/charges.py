@@ -47,6 +47,7 @@ from aggregates.charges.events import (
     RunVoidNoted,
     ZeroOverageCompleted,
 )
+from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
 from aggregates.event import Recorded
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
@@ -73,6 +74,7 @@ CLOSED = {
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
 PeriodEvent: TypeAlias = PeriodExtended | PeriodShrunk | PeriodShrunkToRealized
 IntentEvent: TypeAlias = OverrideSet | OverrideCleared | BaseIntentAmended
+OutsideLineEvent: TypeAlias = InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested
 LineEvent: TypeAlias = GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked
 InvoicingEvent: TypeAlias = (
     InvoiceIssueRecorded | ZeroOverageCompleted | PaymentSettlementAwaited | ChargeReactivated | RunPaymentNoted
@@ -92,6 +94,8 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             return _of_intent(body)
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked() as body:
             return _of_lines(body)
+        case InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested() as body:
+            return _of_lines_outside(body)
         case InvoiceIssueRecorded() | ZeroOverageCompleted() | PaymentSettlementAwaited() as body:
             return _of_invoicing(body)
         case ChargeReactivated() | RunPaymentNoted() as body:
@@ -119,6 +123,20 @@ def _of_lines(body: LineEvent) -> str:
             return "Nothing is left to be invoiced"
         case InvoiceLineLinked(line_id=line, invoice_id=invoice):
             return f"Line {words.short(line)} of invoice {words.short(invoice)} asks for the payment"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _of_lines_outside(body: OutsideLineEvent) -> str:
+    line = f"Line {words.short(body.line_id)} of invoice {words.short(body.invoice_id)}"
+    match body:
+        case InvoiceLineUpdated(content=content):
+            return f"{line} is to show {content.totals.total} for {words.span(content.period)}"
+        case InvoiceLineDeletionRequested():
+            return f"{line} is to go, or to be credited if it cannot"
+        case CreditNoteRequested(amount=amount, reason=reason):
+            taken = f"{amount} of it" if amount is not None else "all that is left of it"
+            return f"{line}: {taken} is to be credited{words.clause(', ', reason or '')}"
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -6,6 +6,7 @@ from typing import TypeAlias, assert_never
 
 from aggregates.catalogue import CostBasisDefined, CurrencyDefined, EntryEvent, FeatureDefined, KeyPointed, MeterDefined
 from aggregates.customers import CustomerCreated, CustomerEvent, CustomerProfileChanged, Profile
+from aggregates.deliveries import EffectsDelivered
 from aggregates.event import Recorded
 from aggregates.namespaces import (
     DefaultProfileChanged,
@@ -62,6 +63,11 @@ def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
             return f"Books from {words.moment(from_)} on opened again{words.clause(': ', reason)}"
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def delivered(record: Recorded[EffectsDelivered]) -> str:
+    """The sentence of a delivery."""
+    return f"{record.body.count} requests of charges handed to the invoicing system outside"
 
 
 def _tax_defaults(tax: TaxSettings) -> str:

@@ -1,0 +1,34 @@
+"""What a charge asks of invoices, as it is recorded for a system outside (decision 30)."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from aggregates.charges.outside_events import (
+    CreditNoteRequested,
+    InvoiceLineDeletionRequested,
+    InvoiceLineUpdated,
+    OutsideEvent,
+)
+from aggregates.invoices import effects
+
+
+def recorded(effect: effects.InvoiceEffect) -> OutsideEvent:
+    """The event that an effect is for a system outside."""
+    match effect:
+        case effects.InvoiceLineUpdated():
+            return InvoiceLineUpdated(
+                invoice_id=effect.invoice_id, line_id=effect.line_id, content=effect.content, run_id=effect.run_id
+            )
+        case effects.InvoiceLineDeletionRequested():
+            return InvoiceLineDeletionRequested(invoice_id=effect.invoice_id, line_id=effect.line_id)
+        case effects.CreditNoteRequested():
+            return CreditNoteRequested(
+                invoice_id=effect.invoice_id,
+                line_id=effect.line_id,
+                amount=effect.amount,
+                cause=effect.cause,
+                reason=effect.reason,
+            )
+        case _ as unreachable:
+            assert_never(unreachable)

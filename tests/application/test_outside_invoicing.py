@@ -1,0 +1,227 @@
+"""Invoices that a system outside makes: what it is handed from the log, and what it tells back (decision 30)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from aggregates.charges.events import GatheringLine, GatheringLineDeleted, GatheringLineRequested, GatheringLineUpserted
+from aggregates.charges.outside_events import InvoiceLineDeletionRequested, InvoiceLineUpdated
+from aggregates.charges.state import Charge
+from aggregates.invoices.effects import (
+    LineCollected,
+    LineCreated,
+    LineIssued,
+    LinePaymentAuthorized,
+    LinePaymentSettled,
+    LineRemoved,
+)
+from aggregates.invoices.lines import LineContent
+from aggregates.lifecycle import Status
+from aggregates.policies import Invoicing, Policies
+from aggregates.values.errors import PreconditionFailed, Unavailable
+from aggregates.values.period import Period
+from ledger.facade import Ledger
+from ledger.ports import Effect, SettableClock
+from ledger.prices import unit
+from tests.application.scenes import at, used, with_customer
+
+JANUARY = {"period_from": "2026-01-01T00:00:00Z", "period_to": "2026-02-01T00:00:00Z"}
+OUTSIDE = msgspec.structs.replace(Policies.standard(), invoicing=Invoicing.OUTSIDE)
+INVOICE = UUID(int=1)
+
+
+class Billing:
+    """A small invoicing system: keeps what waits and what lines show, and knows a repeat when it sees one."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[UUID, GatheringLine] = {}
+        self.lines: dict[UUID, LineContent] = {}
+        self.gone: list[UUID] = []
+        self.seen: list[tuple[UUID, int]] = []
+        self.failing = 0
+
+    def deliver(self, effect: Effect) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise ConnectionError("billing is being updated")
+        if (effect.charge, effect.version) in self.seen:
+            return
+        self.seen.append((effect.charge, effect.version))
+        match effect.body:
+            case GatheringLineRequested(line=line) | GatheringLineUpserted(line=line):
+                self.waiting[effect.charge] = line
+            case GatheringLineDeleted():
+                del self.waiting[effect.charge]
+            case InvoiceLineUpdated(line_id=line_id, content=content):
+                self.lines[line_id] = content
+            case InvoiceLineDeletionRequested(line_id=line_id):
+                self.gone.append(line_id)
+
+
+@pytest.fixture
+def billing() -> Billing:
+    return Billing()
+
+
+@pytest.fixture
+def ledger(store_url: str, billing: Billing) -> Iterator[Ledger]:
+    clock = SettableClock("2026-01-01T00:00:00Z")
+    with Ledger.open(store_url, clock=clock, policies=OUTSIDE, invoicing=billing) as opened:
+        with_customer(opened)
+        yield opened
+        assert opened.audit.verify().findings == ()
+
+
+def fee(ledger: Ledger, amount: str = "31") -> Charge:
+    return ledger.charges.create_flat_fee(
+        "acme", amount=amount, settlement_mode="credit_then_invoice", pro_rating=True, **JANUARY
+    )
+
+
+def names(charge: Charge, line: int = 1) -> dict[str, object]:
+    """What every notice of a line carries."""
+    return {"customer": "acme", "invoice_id": INVOICE, "line_id": UUID(int=100 + line), "charge_id": charge.id}
+
+
+def made(ledger: Ledger, charge: Charge, period: Period | None = None, line: int = 1) -> Charge:
+    waiting = ledger.charges.get(charge.id).gathering_line
+    assert waiting is not None
+    notice = LineCreated(**names(charge, line), period=period or waiting.period, currency=charge.currency)  # type: ignore[arg-type]
+    return ledger.outside.tell(notice)
+
+
+def issued_and_paid(ledger: Ledger, billing: Billing, charge: Charge) -> Charge:
+    """The invoice outside is issued as the line shows it, and paid."""
+    ledger.worker.run_once()
+    content = billing.lines[UUID(int=101)]
+    known = names(charge)
+    ledger.outside.tell(
+        LineIssued(**known, period=content.period, totals=content.totals, currency=charge.currency)  # type: ignore[arg-type]
+    )
+    total = content.totals.total
+    ledger.outside.tell(LinePaymentAuthorized(**known, amount=total, net=total, in_full=True))  # type: ignore[arg-type]
+    return ledger.outside.tell(LinePaymentSettled(**known, amount=total, net=total, in_full=True))  # type: ignore[arg-type]
+
+
+def test_a_fee_is_requested_invoiced_outside_and_paid(ledger: Ledger, billing: Billing) -> None:
+    """31.00 with 20.00 of credit: the line shows 11.00, which are booked and arrive."""
+    ledger.credits.grant("acme", "20")
+    charge = fee(ledger)
+    ledger.worker.run_once()
+    assert billing.waiting[charge.id].amount == Decimal(31)
+    assert ledger.invoices.list("acme") == []
+
+    made(ledger, charge)
+    ledger.outside.tell(LineCollected(**names(charge)))  # type: ignore[arg-type]
+    paid = issued_and_paid(ledger, billing, charge)
+
+    assert billing.waiting == {}
+    assert billing.lines[UUID(int=101)].totals.total == Decimal(11)
+    assert paid.status is Status.FINAL
+    assert [p.amount for p in ledger.views.entries("acme").items if p.account == "wash"] == [Decimal(-11), Decimal(-20)]
+
+
+def test_usage_is_collected_when_the_system_says_so(ledger: Ledger, billing: Billing) -> None:
+    """5 units when the line is made, 7 when collection is complete."""
+    charge = ledger.charges.create_usage(
+        "acme", feature="calls", price=unit("1"), settlement_mode="credit_then_invoice", **JANUARY
+    )
+    used(ledger, "5", "2026-01-10T00:00:00Z")
+    at(ledger, "2026-02-01T00:00:00Z")
+    made(ledger, charge)
+    used(ledger, "2", "2026-01-11T00:00:00Z")
+    at(ledger, "2026-02-04T00:00:00Z")
+    ledger.outside.tell(LineCollected(**names(charge)))  # type: ignore[arg-type]
+
+    assert issued_and_paid(ledger, billing, charge).status is Status.FINAL
+    assert billing.lines[UUID(int=101)].totals.total == Decimal(7)
+
+
+def test_a_repeated_notice_changes_nothing(ledger: Ledger) -> None:
+    charge = fee(ledger)
+    made(ledger, charge)
+    collected = LineCollected(**names(charge))  # type: ignore[arg-type]
+    ledger.outside.tell(collected)
+    before = ledger.store.head()
+
+    ledger.outside.tell(collected)
+
+    assert [row.name for row in ledger.store.read_log(before, 10)] == []
+
+
+def test_a_line_that_was_removed_outside_waits_to_be_invoiced_again(ledger: Ledger, billing: Billing) -> None:
+    charge = fee(ledger)
+    made(ledger, charge)
+
+    ledger.outside.tell(LineRemoved(**names(charge)))  # type: ignore[arg-type]
+    ledger.worker.run_once()
+
+    assert ledger.charges.get(charge.id).live_runs == ()
+    assert charge.id in billing.waiting
+
+
+def test_a_fee_that_is_cut_asks_for_its_line_to_show_less(ledger: Ledger, billing: Billing) -> None:
+    """31.00 for January are 15.00 for half of it, on the draft that exists."""
+    charge = fee(ledger)
+    made(ledger, charge)
+
+    ledger.charges.shrink(
+        charge.id, service_period_to="2026-01-16T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
+    )
+    ledger.worker.run_once()
+
+    assert billing.lines[UUID(int=101)].totals.total == Decimal(15)
+
+
+def test_what_the_system_does_not_take_is_handed_over_again_and_nothing_before_it_is_lost(
+    ledger: Ledger, billing: Billing
+) -> None:
+    first, second = fee(ledger), fee(ledger, "62")
+    billing.failing = 1
+
+    report = ledger.worker.run_once()
+    assert report.undelivered is not None
+    assert "billing is being updated" in report.undelivered
+    billing.failing = 1
+    with pytest.raises(Unavailable):
+        ledger.outside.deliver()
+    assert ledger.worker.run_once().delivered == 2
+
+    assert {*billing.waiting} == {first.id, second.id}
+    assert ledger.outside.deliver() == 0
+
+
+def test_a_delivery_that_was_not_recorded_is_repeated(ledger: Ledger, billing: Billing, store_url: str) -> None:
+    """Killed between handing over and recording: the system is handed the same effect, and knows it."""
+    charge = fee(ledger)
+    [row] = [r for r in ledger.store.read_log(0, 1000) if r.name == GatheringLineRequested.NAME]
+    billing.seen.append((charge.id, 2))
+
+    assert ledger.outside.deliver() == 1
+
+    assert row.position > 0
+    assert billing.waiting == {}
+
+
+def test_a_ledger_that_makes_its_own_invoices_is_told_nothing() -> None:
+    with Ledger.open("memory:", clock=SettableClock("2026-01-01T00:00:00Z"), invoicing=Billing()) as ledger:
+        with_customer(ledger)
+        charge = fee(ledger)
+
+        with pytest.raises(PreconditionFailed, match="inside"):
+            made(ledger, charge)
+        assert ledger.outside.deliver() == 0
+
+
+def test_no_invoice_is_made_inside_as_long_as_they_are_made_outside(ledger: Ledger) -> None:
+    fee(ledger)
+
+    with pytest.raises(PreconditionFailed, match="outside"):
+        ledger.invoices.invoice_pending_lines("acme")
+    bought = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
+    assert bought.status is Status.CREATED
