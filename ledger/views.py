@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from aggregates.invoices.refusals import InvoiceNotFound
 from aggregates.values.errors import ChargeNotFound, RunNotFound
 from aggregates.values.period import timestamp
 from ledger.answers import ChargeView, CustomerView, Posting, RunView, charge_views, customer_view, posting, run_view
@@ -21,6 +22,7 @@ from ledger.balances import LATEST as LATEST_POSITION
 from ledger.balances import VIEWS as BALANCE_VIEWS
 from ledger.balances import AddressBalance, Balance, address_balance, amounts_of, figures
 from ledger.context import Context
+from ledger.invoice_answers import InvoiceView, invoice_view
 from ledger.paging import Moment, Page, checked_id, checked_limit, checked_moment, invalid, page_of, read_cursor
 from ledger.store.follow import Follower
 from ledger.stuck import StuckCharge, stuck_charge
@@ -28,6 +30,7 @@ from projections.addresses import Address
 from projections.charges import CHARGES
 from projections.current_runs import CURRENT_RUNS
 from projections.customers import CUSTOMERS
+from projections.invoices import INVOICES
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.stores.tables import Status, Where
@@ -308,6 +311,54 @@ class Views:
         with self._follower.reading((name,), at_least=at_least, stale=stale) as reader:
             rows = reader.select(projection, conditions, order=("created_position",), limit=checked_limit(limit) + 1)
         return page_of(rows, limit, run_view, lambda row: (row.created_position,))
+
+    # ── invoices ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def invoice(self, invoice: UUID | str, *, at_least: int | None = None, stale: bool = False) -> InvoiceView:
+        """One invoice. Raises `InvoiceNotFound`."""
+        where = [
+            Where("invoice", "=", checked_id(invoice, InvoiceNotFound)),
+            Where("namespace", "=", self._context.namespace),
+        ]
+        with self._follower.reading((INVOICES.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(INVOICES, where)
+        if not rows:
+            raise InvoiceNotFound(invoice)
+        return invoice_view(rows[0])
+
+    def invoices(
+        self,
+        customer: str | None = None,
+        *,
+        status: str | None = None,
+        number: str | None = None,
+        overdue_on: Moment | None = None,
+        newest_first: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[InvoiceView]:
+        """Invoices in order of creation, deleted ones included (ARCHITECTURE §9).
+
+        `status` is a status or the beginning of some (`draft`, `payment_processing`), `number` that of the document,
+        `overdue_on` a time: what waits for payment and was due before that day, UTC. Raises `ValidationFailed`.
+        """
+        where = [Where("namespace", "=", self._context.namespace)]
+        where += [Where("customer", "=", customer)] if customer is not None else []
+        where += [Where("status", "starts", status)] if status is not None else []
+        where += [Where("number", "=", number)] if number is not None else []
+        if overdue_on is not None:
+            day = checked_moment(overdue_on, "overdue_on").date().isoformat()
+            where += [Where("meta_status", "=", "payment_processing"), Where("due_date", "<", day)]
+        if after is not None:
+            (created,) = read_cursor(after, (int,))
+            where.append(Where("created_position", "<" if newest_first else ">", created))
+        with self._follower.reading((INVOICES.name,), at_least=at_least, stale=stale) as reader:
+            rows = reader.select(
+                INVOICES, where, order=("created_position",), descending=newest_first, limit=checked_limit(limit) + 1
+            )
+        return page_of(rows, limit, invoice_view, lambda row: (row.created_position,))
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,6 +8,7 @@ from projections.credit_transactions import CREDIT_TRANSACTIONS
 from projections.current_runs import CURRENT_RUNS
 from projections.customer_balances import CUSTOMER_BALANCES
 from projections.customers import CUSTOMERS
+from projections.invoices import INVOICES
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
@@ -19,6 +20,7 @@ PROJECTIONS: tuple[AnyProjection, ...] = (
     STUCK_CHARGES,
     CURRENT_RUNS,
     PRIOR_RUNS,
+    INVOICES,
     CUSTOMER_BALANCES,
     BALANCE_HISTORY,
     LEDGER_ENTRIES,
