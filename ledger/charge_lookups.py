@@ -17,6 +17,7 @@ from aggregates.runs import state as run_state
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import ChargeNotFound, RunNotFound
 from ledger.advance import Advancer
+from ledger.charge_requests import ChargeRequests
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.ports import Meter
@@ -29,6 +30,7 @@ class ChargeLookups:
 
     def __init__(self, context: Context, meter: Meter) -> None:
         self._context = context
+        self.requests = ChargeRequests(context)
         self._facts = FactFinder(context, meter)
         self._advancer = Advancer(context, self._facts)
         self.rounds = Rounds(context, self._facts, self._advancer)

@@ -29,6 +29,7 @@ from aggregates.charges.requests import (
     PaymentStep,
     SetOverride,
     Shrink,
+    ShrinkToRealized,
 )
 from aggregates.charges.state import Charge
 from aggregates.credits.decisions import price
@@ -38,7 +39,6 @@ from aggregates.policies import Invoicing
 from aggregates.values.errors import (
     AdvanceRefused,
     ChargeNotFound,
-    FeatureNotFound,
     Findings,
     LedgerError,
 )
@@ -47,14 +47,12 @@ from ledger.advance import AdvancedIds, FailedAdvance, index
 from ledger.charge_lookups import ChargeLookups
 from ledger.commands import (
     AdvanceCharges,
-    CreateFlatFee,
-    CreateUsageCharge,
     DeleteInput,
     MovePeriodEndInput,
     SetOverrideInput,
 )
 from ledger.context import CommandId
-from ledger.terms import fee_request, overridden, period_order, usage_request
+from ledger.terms import overridden
 from ledger.units import Unit, Work
 
 log = logging.getLogger(__name__)
@@ -131,26 +129,16 @@ class Charges(ChargeLookups):
             CustomerNotFound, CurrencyNotFound, FeatureNotFound, MeterNotFound: when that alone is wrong.
             ReferenceInUse: the unique reference belongs to another charge.
         """
-        findings = Findings()
-        command = validation.parse(
-            CreateUsageCharge,
-            findings,
-            customer=customer,
+        request = self.requests.usage(
+            customer,
             feature=feature,
             price=price,
-            service_period={"from_": period_from, "to": period_to},
+            period_from=period_from,
+            period_to=period_to,
             currency=currency,
-            name=terms.pop("name", None) or feature,
             **terms,
         )
-        self._context.require_customer(findings, customer)
-        found = self._context.find_currency(findings, currency)
-        self._require_feature(findings, feature)
-        period_order(findings, period_from, period_to)
-        validation.fail(findings)
-        assert command is not None
-        assert found is not None
-        return self.create([usage_request(command, found)], command_id=command_id)[0]
+        return self.create([request], command_id=command_id)[0]
 
     def create_flat_fee(
         self,
@@ -178,25 +166,10 @@ class Charges(ChargeLookups):
 
         The charge is advanced in a unit of its own afterwards, as in `create_usage`. Raises as `create_usage`.
         """
-        findings = Findings()
-        command = validation.parse(
-            CreateFlatFee,
-            findings,
-            customer=customer,
-            amount=amount,
-            service_period={"from_": period_from, "to": period_to},
-            currency=currency,
-            name=terms.pop("name", None) or "Fee",
-            **terms,
+        request = self.requests.fee(
+            customer, amount=amount, period_from=period_from, period_to=period_to, currency=currency, **terms
         )
-        self._context.require_customer(findings, customer)
-        found = self._context.find_currency(findings, currency)
-        self._require_feature(findings, terms.get("feature"))
-        period_order(findings, period_from, period_to)
-        validation.fail(findings)
-        assert command is not None
-        assert found is not None
-        return self.create([fee_request(command, found)], command_id=command_id)[0]
+        return self.create([request], command_id=command_id)[0]
 
     def create(self, requests: Sequence[NewCharge], *, command_id: CommandId = None) -> list[Charge]:
         """Create several charges of one customer together, or none (lifecycles §14).
@@ -208,7 +181,7 @@ class Charges(ChargeLookups):
         unit = self._context.unit("charges.create", customer, list(requests), command_id)
 
         def decide(work: Work) -> ChargesAnswer:
-            created = self._created(work, customer, requests)
+            created = self.created_within(work, customer, requests)
             index(work)
             return ChargesAnswer(created)
 
@@ -217,7 +190,7 @@ class Charges(ChargeLookups):
         self._invoice_now(unit, customer, answer.charges)
         return [self._known(charge_id) for charge_id in answer.charges]
 
-    def _created(self, work: Work, customer: str, requests: Sequence[NewCharge]) -> tuple[UUID, ...]:
+    def created_within(self, work: Work, customer: str, requests: Sequence[NewCharge]) -> tuple[UUID, ...]:
         """Create charges within a unit; purchases that are due are granted with it (lifecycles §14.1)."""
         facts = self._facts.of_customer(
             work,
@@ -245,14 +218,6 @@ class Charges(ChargeLookups):
             self._context.require_customer(findings, request.customer, f"intents[{number}].customer")
         validation.fail(findings)
         return keys[0]
-
-    def _require_feature(self, findings: Findings, feature: object) -> None:
-        if not isinstance(feature, str) or not feature.strip():
-            return
-        try:
-            self._context.look.feature(feature.strip())
-        except FeatureNotFound:
-            validation.missing(findings, "feature", FeatureNotFound, feature)
 
     def _invoice_now(self, unit: Unit, customer: str, created: Sequence[UUID]) -> None:
         """Invoice purchases that are due at once, each by itself; what fails is tried again by the worker (§17.2)."""
@@ -370,6 +335,32 @@ class Charges(ChargeLookups):
         asked = MovePeriodEnds("shrink", charge, service_period_to, source, ends)
         return self._move_end(asked, command_id)
 
+    def shrink_to_realized(
+        self,
+        charge: UUID | str,
+        *,
+        service_period_to: object,
+        intent_version: int | None = None,
+        command_id: CommandId = None,
+    ) -> Charge:
+        """End usage that is billed in parts where its latest run ends; what came after is not billed (lifecycles §8.4).
+
+        `service_period_to` says where the caller believes that is. Raises as `extend`, and
+        `CannotEditProgressivelyBilledLine` when the latest run ends elsewhere.
+        """
+        findings = Findings()
+        command = validation.parse(
+            MovePeriodEndInput,
+            findings,
+            charge=charge,
+            service_period_to=service_period_to,
+            intent_version=intent_version,
+        )
+        validation.fail(findings)
+        assert command is not None
+        patch = ShrinkToRealized(service_period_to=command.service_period_to, intent_version=command.intent_version)
+        return self._patch("shrink_to_realized", command.charge, patch, command_id)
+
     def _move_end(self, asked: MovePeriodEnds, command_id: CommandId) -> Charge:
         findings = Findings()
         command = validation.parse(
@@ -473,7 +464,7 @@ class Charges(ChargeLookups):
             for charge_id in sorted(named):
                 self._apply(work, customer, charge_id, named[charge_id])
             self.rounds.settle(work, customer)
-            created = self._created(work, customer, creates) if creates else ()
+            created = self.created_within(work, customer, creates) if creates else ()
             for charge_id in sorted(named):
                 self._walk_on(work, charge_id)
             self.rounds.settle(work, customer)

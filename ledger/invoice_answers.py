@@ -19,9 +19,10 @@ from projections.invoices import InvoiceRow
 class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     """An invoice as it stands. Amounts are in `currency`, which is fiat; times are UTC, dates days of the customer.
 
-    `issued` is what issuing fixed: number, dates, seller and buyer; absent while it is a draft. `totals` and `tax_total`
-    sum its live lines; `payable` = `totals.total` + `tax_total` = `paid` + `credited` + `written_off` + `open`, and
-    `authorized` is a part of what is open. `unapplied` is credit of the customer that arose here and was not used yet.
+    `issued` is what issuing fixed: number, dates, seller and buyer; absent while it is a draft. `totals` and
+    `tax_total` sum its live lines; `payable` = `totals.total` + `tax_total` = `paid` + `credited` + `written_off` +
+    `open`, and `authorized` is a part of what is open. `unapplied` is credit of the customer that arose here and was
+    not used yet.
     `taxed`: somebody calculated tax; without that it shows none. `lines` are in order of creation, deleted ones too.
     """
 

@@ -8,45 +8,31 @@ they to it, is in the same save (lifecycles §17).
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Mapping
+from decimal import Decimal
 from uuid import UUID
-
-import msgspec
 
 from aggregates.invoices import credit_notes, payments
 from aggregates.invoices import decisions as invoicing
-from aggregates.invoices import state as invoice_state
 from aggregates.invoices.effects import InvoiceNotice
 from aggregates.invoices.facts import InvoiceFacts
-from aggregates.invoices.refusals import InvoiceNotFound
-from aggregates.invoices.requests import PaymentReport
+from aggregates.invoices.refusals import CreditExceedsLine
+from aggregates.invoices.requests import LineCredit, PaymentReport
 from aggregates.invoices.state import Invoice
+from aggregates.values.decimals import exact
 from aggregates.values.errors import Findings
 from ledger import validation
 from ledger.advance import index
-from ledger.charges import Charges
 from ledger.commands import PaymentReportInput
-from ledger.context import CommandId, Context
-from ledger.rounds import Rounds, invoices_of
+from ledger.context import CommandId
+from ledger.invoice_commands import CreditInput
+from ledger.invoice_lines import InvoiceLines
+from ledger.invoice_steps import InvoicesAnswer
 from ledger.units import Work
 
-Step: TypeAlias = Callable[[Work, UUID, InvoiceFacts], tuple[InvoiceNotice, ...]]
 
-
-class InvoicesAnswer(msgspec.Struct, frozen=True):
-    """What the receipt of a command about invoices keeps: which invoices it was about."""
-
-    invoices: tuple[UUID, ...] = ()
-
-
-class Invoices:
+class Invoices(InvoiceLines):
     """Commands and look-ups of invoices."""
-
-    def __init__(self, context: Context, rounds: Rounds, charges: Charges) -> None:
-        self._context = context
-        self._rounds = rounds
-        self._charges = charges
 
     # ── making and issuing ───────────────────────────────────────────────────────────────────────────────────
 
@@ -188,6 +174,43 @@ class Invoices:
             lambda work, invoice_id, facts: payments.write_off(work.draft, invoice_id, facts, reason=reason),
         )
 
+    def credit(
+        self,
+        invoice: UUID | str,
+        *,
+        amount: object = None,
+        lines: Mapping[UUID, object] | Mapping[str, object] | None = None,
+        reason: str | None = None,
+        command_id: CommandId = None,
+    ) -> Invoice:
+        """Take back some or all of an issued invoice out of goodwill, by a numbered credit note (decision 23).
+
+        `amount` is before tax and fills lines in their order; `lines` names amounts by line, None for all that is left
+        of one; with neither, everything that is left is taken back. What was paid of it becomes unapplied credit of
+        the customer. The charges stay as they are: an invoice that was a mistake is voided instead.
+
+            lines of 30.00 and 70.00, 40.00 credited: 30.00 of the first line, 10.00 of the second
+
+        Raises `ValidationFailed`, `InvoiceNotFound`, `CreditNotesUnavailable`, `InvoiceOperationRefused` before it is
+        issued, `LineNotFound`, `CreditExceedsLine`.
+        """
+        findings = Findings()
+        command = validation.parse(CreditInput, findings, amount=amount, lines=lines, reason=reason)
+        validation.fail(findings)
+        assert command is not None
+
+        def decide(work: Work, invoice_id: UUID, facts: InvoiceFacts) -> tuple[InvoiceNotice, ...]:
+            state: Invoice = work.draft.state(invoice_id)
+            asked = (
+                [LineCredit(line_id=line, amount=part) for line, part in command.lines.items()]
+                if command.lines is not None
+                else _spread(state, command.amount)
+            )
+            return credit_notes.credit(work.draft, invoice_id, asked, facts, reason=command.reason)
+
+        named = sorted((str(line), part) for line, part in command.lines.items()) if command.lines is not None else None
+        return self._act("credit", invoice, (command.amount, named, command.reason), command_id, decide)
+
     def void(self, invoice: UUID | str, *, reason: str | None = None, command_id: CommandId = None) -> Invoice:
         """Void an issued invoice by a credit note in full (decision 22); what it billed waits to be invoiced again."""
         return self._act(
@@ -198,48 +221,19 @@ class Invoices:
             lambda work, invoice_id, facts: credit_notes.void(work.draft, invoice_id, facts, reason=reason),
         )
 
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def get(self, invoice: UUID | str) -> Invoice:
-        """The invoice as it stands. Raises `InvoiceNotFound`."""
-        invoice_id = self._invoice_id(invoice)
-        state: Invoice | None = self._context.repository.load(invoice_state.stream(invoice_id, "")).state
-        if state is None or state.namespace != self._context.namespace:
-            raise InvoiceNotFound(invoice_id)
-        return state
-
-    def list(self, customer: str) -> builtins.list[Invoice]:
-        """All invoices of a customer in order of creation, deleted ones included. Raises `CustomerNotFound`."""
-        ids = {invoice_id for charge in self._charges.list(customer) for invoice_id in invoices_of(charge)}
-        return sorted((self.get(invoice_id) for invoice_id in ids), key=lambda invoice: invoice.id)
-
-    # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _act(self, name: str, invoice: UUID | str, content: object, command_id: CommandId, step: Step) -> Invoice:
-        """Take a step of one invoice, tell its charges, and let it move on from there; one save."""
-        before = self.get(invoice)
-
-        def decide(work: Work) -> InvoicesAnswer:
-            customer = before.customer
-            self._rounds.invoice(work, customer, before.id)
-            facts = self._rounds.facts(work, customer, issuing=True)
-            notices = step(work, before.id, facts)
-            self._rounds.advance(work, customer, before.id, notices, facts)
-            index(work)
-            return InvoicesAnswer((before.id,))
-
-        self._context.send(
-            f"invoices.{name}",
-            before.customer,
-            (before.id, content),
-            command_id,
-            answer=InvoicesAnswer,
-            decide=decide,
-        )
-        return self.get(before.id)
-
-    def _invoice_id(self, invoice: UUID | str) -> UUID:
-        try:
-            return invoice if isinstance(invoice, UUID) else UUID(invoice)
-        except ValueError:
-            raise InvoiceNotFound(invoice) from None
+@exact
+def _spread(invoice: Invoice, amount: Decimal | None) -> list[LineCredit]:
+    """The lines that an amount before tax is taken from, in their order; without one, all that is left of each."""
+    worth = [line for line in invoice.live_lines if line.creditable.net > 0]
+    if amount is None:
+        return [LineCredit(line_id=line.line_id) for line in worth]
+    left, spread = amount, list[LineCredit]()
+    for line in worth:
+        part = min(left, line.creditable.net)
+        if part > 0:
+            spread.append(LineCredit(line_id=line.line_id, amount=part))
+        left -= part
+    if left > 0 and worth:
+        raise CreditExceedsLine(asked=amount, left=amount - left, line_id=worth[-1].line_id)
+    return spread

@@ -198,6 +198,13 @@ class Rounds:
             raise InvoiceNotFound(invoice_id)
         return state
 
+    def charge(self, work: Work, customer: str, charge_id: UUID) -> Charge:
+        """Put a charge of the customer in hand. Raises `ChargeNotFound`."""
+        state: Charge | None = work.state(charge_state.stream(charge_id, customer))
+        if state is None or (state.customer, state.namespace) != (customer, self._context.namespace):
+            raise ChargeNotFound(charge_id)
+        return state
+
     def facts(self, work: Work, customer: str, *, issuing: bool) -> InvoiceFacts:
         """What invoices of a customer may know; with the number series in hand where a number may be drawn."""
         look = self._context.within(work)

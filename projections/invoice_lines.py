@@ -59,7 +59,7 @@ def collected(lines: Lines) -> Lines:
 
 
 def figures(lines: Lines) -> dict[str, Decimal]:
-    """What the live lines come to: their totals, tax, and every bucket; `payable` = paid + credited + given up + open."""
+    """What the live lines come to: totals, tax, and every bucket; `payable` = paid + credited + written off + open."""
     sums = dict.fromkeys((*TOTALS, "tax_total", *BUCKETS), ZERO)
     for line in filter(is_live, lines):
         shown = line["content"].get("totals", {})

@@ -35,10 +35,11 @@ from projections.projection import Entry, JsonText, Key, Keyed, changed
 class InvoiceRow(NamedTuple):
     """An invoice. Amounts are in its fiat currency; times are UTC, dates days in the customer's zone, as ISO text.
 
-    `number`, the dates, `seller` and `buyer` are there once it is issued. `amount` to `total` and `tax_total` sum the
-    live lines; `payable` = `total` + `tax_total` = `paid` + `credited` + `written_off` + `open`; `authorized` is promised
-    and a part of what is open. `unapplied` is credit of the customer that arose here and was not used. `lines` are in
-    order of creation, deleted ones too. `collection_at` is when a draft can be collected. `taxed`: tax was asked for.
+    `number`, the dates and `document` (with seller and buyer) are there once it is issued. `amount` to `total` and
+    `tax_total` sum the live lines; `payable` = `total` + `tax_total` = `paid` + `credited` + `written_off` + `open`;
+    `authorized` is promised and a part of what is open. `unapplied` is credit of the customer that arose here and was
+    not used. `lines` are in order of creation, deleted ones too. `collection_at` is when a draft can be collected.
+    `taxed`: tax was asked for.
     """
 
     invoice: UUID

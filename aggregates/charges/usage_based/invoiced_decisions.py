@@ -35,7 +35,7 @@ from aggregates.invoices.effects import (
 from aggregates.lifecycle import Status, Trigger
 from aggregates.rating.parts import parts_needed
 from aggregates.runs.state import RealizationRun
-from aggregates.values.errors import ActiveRunAlreadyExists, UnsupportedOperation
+from aggregates.values.errors import ActiveRunAlreadyExists, PreconditionFailed, UnsupportedOperation
 from aggregates.values.period import Instant
 
 __all__ = [
@@ -114,6 +114,10 @@ def _line_created(turn: Turn, notice: LineCreated) -> None:
         return
     if charge.current_run is not None:
         raise ActiveRunAlreadyExists(charge.id, charge.current_run_id)
+    if charge.status is Status.CREATED:
+        # A line by hand came before its time (lifecycles §22 row 14): nothing can have been used yet.
+        begins = turn.usage.service_period.from_.isoformat()
+        raise PreconditionFailed(f"usage of charge {charge.id} begins at {begins}, not before", charge.id)
     PATH.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
 
 
