@@ -8,16 +8,18 @@ length of the history; `balance_history` answers for any other pair of times.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from operator import itemgetter
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from aggregates.credits.events import EVENTS
 from aggregates.values.decimals import EXACT, ZERO, text
 from projections.addresses import address_of, read_address
-from projections.plain import json_text, moment
+from projections.plain import json_text
 from projections.projection import Cell, Entry, Folded, JsonText, Key, Rows
 
 Upcoming: TypeAlias = list[list[str]]
@@ -52,8 +54,7 @@ class CustomerBalance(NamedTuple):
 
     def at(self, as_of: datetime) -> Decimal:
         """The balance at a time that is not before `known_at`."""
-        due = (Decimal(amount) for booked, amount in self.upcoming if moment(booked) <= as_of)
-        return _sum(self.amount, due)
+        return _sum(self.amount, self.upcoming[: _due(self.upcoming, as_of)])
 
 
 Posted: TypeAlias = list[tuple[datetime, Decimal]]
@@ -108,32 +109,36 @@ def _opened(key: Key, entry: Entry) -> CustomerBalance:
 
 def _with(row: CustomerBalance, posted: Posted, entry: Entry) -> CustomerBalance:
     known_at = entry.log_time
-    amount, upcoming = row.amount, row.upcoming
-    later: dict[str, Decimal] | None = None
-    if upcoming and moment(upcoming[0][0]) <= known_at:
-        later = {}
-        for booked, waiting in upcoming:
-            if moment(booked) <= known_at:
-                amount = EXACT.add(amount, Decimal(waiting))
-            else:
-                later[booked] = Decimal(waiting)
+    come = _due(row.upcoming, known_at)
+    amount, upcoming = _sum(row.amount, row.upcoming[:come]), row.upcoming[come:] if come else row.upcoming
     for booked_at, change in posted:
         if booked_at <= known_at:
             amount = EXACT.add(amount, change)
         else:
-            if later is None:
-                later = {booked: Decimal(waiting) for booked, waiting in upcoming}
-            booked = booked_at.isoformat()
-            later[booked] = EXACT.add(later.get(booked, ZERO), change)
-    if later is not None:
-        upcoming = [[booked, text(later[booked])] for booked in sorted(later) if later[booked]]
+            upcoming = _awaiting(upcoming, booked_at.isoformat(), change)
     entries = row.entries + len(posted)
     return CustomerBalance._make((*row[:13], amount, upcoming, entries, known_at, entry.position))
 
 
-def _sum(start: Decimal, amounts: Any) -> Decimal:
-    for amount in amounts:
-        start = EXACT.add(start, amount)
+def _due(upcoming: Upcoming, by: datetime) -> int:
+    """How many of these have come by then; times as text are in their order, those of whole seconds first."""
+    return bisect_right(upcoming, by.astimezone(UTC).isoformat(), key=_booked) if upcoming else 0
+
+
+def _awaiting(upcoming: Upcoming, booked: str, change: Decimal) -> Upcoming:
+    """With a change at one time; the others are neither read nor written again, however many there are."""
+    place = bisect_left(upcoming, booked, key=_booked)
+    known = place < len(upcoming) and upcoming[place][0] == booked
+    amount = EXACT.add(Decimal(upcoming[place][1]), change) if known else change
+    return [*upcoming[:place], *([[booked, text(amount)]] if amount else []), *upcoming[place + known :]]
+
+
+_booked: Callable[[list[str]], str] = itemgetter(0)
+
+
+def _sum(start: Decimal, waiting: Upcoming) -> Decimal:
+    for _, amount in waiting:
+        start = EXACT.add(start, Decimal(amount))
     return start
 
 
