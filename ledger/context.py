@@ -14,6 +14,7 @@ from aggregates.values.money import Currency
 from ledger import validation
 from ledger.lookups import Lookups
 from ledger.ports import Clock, InvoicingSystem, Probe, Taxes
+from ledger.store.follow import Follower
 from ledger.store.repository import Repository
 from ledger.units import Done, Unit, Units, Work
 
@@ -35,10 +36,12 @@ class Context:
         mint: Callable[[], UUID],
         actor: str,
         probe: Probe,
+        follower: Follower,
         taxes: Taxes | None = None,
         invoicing: InvoicingSystem | None = None,
     ) -> None:
         self.repository = repository
+        self.follower = follower
         self.namespace = namespace
         self.clock = clock
         self.mint = mint

@@ -85,6 +85,7 @@ class Ledger:
             mint=uuid7,
             actor=actor,
             probe=probe,
+            follower=follower,
             taxes=taxes,
             invoicing=invoicing,
         )

@@ -93,7 +93,7 @@ class FactFinder:
 
     def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
         """Pools with what was sealed, where a correction of the charge's runs would need it."""
-        return pools.histories(work, self._context.repository.store, charge)
+        return pools.histories(work, self._context.repository.store, self._context.follower, charge)
 
     def answering(self, work: Work, charge: Charge, notice: LineNotice, facts: Facts) -> Facts:
         """The same with what one charge needs to act upon what its invoice tells it."""

@@ -2,29 +2,41 @@
 
 Recognition runs after a grant, after charges advanced and after an invoice was issued (ledger §6.6, lifecycles §15.3);
 it selects by provenance and books nothing when nothing is newly eligible. Sealing keeps the state of a pool as large
-as what is going on in it (decision 40). A correction of what was sealed reads the pool's stream instead.
+as what is going on in it (decision 40). A correction of what was sealed
+reads those events of the pool's stream that concern its charge.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from aggregates import namespaces
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits import state as pool_state
+from aggregates.credits.histories import history_of, lots_opened, lots_taken
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import Recognize, Seal
-from aggregates.event import Stream
+from aggregates.event import AnyRecorded, Stream
 from aggregates.lifecycle import Status
 from aggregates.namespaces import NamespaceState
 from aggregates.policies import Policies, RecognizeCredit
 from aggregates.runs.state import RealizationRun
+from aggregates.values.errors import LedgerError
 from aggregates.values.period import Duration, Instant, instant
 from ledger.store import mapper
+from ledger.store.follow import Follower
 from ledger.store.store import Store
 from ledger.units import Work
+from projections.slice_events import SLICE_EVENTS
+from projections.stores.tables import Where
+
+log = logging.getLogger(__name__)
 
 OVER = frozenset({Status.FINAL, Status.DELETED})
 """The statuses a charge does not leave by itself."""
@@ -77,18 +89,75 @@ def _horizon(reach: Duration, now: datetime) -> Instant:
     return instant(now - (reach.after(now) - instant(now)))
 
 
-def histories(work: Work, store: Store, charge: Charge) -> dict[UUID, CreditPool]:
-    """Pools with everything that was ever sealed, where a correction of this charge would need it (decision 40).
+def histories(work: Work, store: Store, follower: Follower, charge: Charge) -> dict[UUID, CreditPool]:
+    """Pools with all that the charge ever had of them, where a correction of it would need it (decision 40).
 
-    Empty as long as every slice of the charge's runs is in hand, which is as good as always before it is final.
+    Empty as long as every slice of the charge's runs is in hand, which is as good as always before it is final. The
+    few events that concern the charge are found by the view `slice_events`; what the view has not seen is read from
+    the stream. Should what it names not add up to what the runs hold, the whole stream is read.
     """
-    pool: CreditPool | None = work.draft.state(charge.pool.id)
-    if pool is None or charge.pool.id not in work.loaded:
-        return {}
-    runs: list[RealizationRun | None] = [work.draft.state(entry.run_id) for entry in charge.live_runs]
-    if all(run is None or run.credits_total <= pool.remaining(charge.id, run.id) for run in runs):
-        return {}
-    version = work.loaded[charge.pool.id].version
-    rows = store.read_stream(charge.pool.id)
-    history = pool_state.unsealed(mapper.decode(row.name, row.data) for row in rows if row.version <= version)
-    return {charge.pool.id: history} if history is not None else {}
+    runs = [work.draft.state(entry.run_id) for entry in charge.live_runs]
+    found: dict[UUID, CreditPool] = {}
+    for stream, held in _credit_of(charge, [run for run in runs if run is not None]).items():
+        pool: CreditPool | None = work.draft.state(stream)
+        if pool is None or stream not in work.loaded or _accounts_for(pool, charge, held):
+            continue
+        wanted = _Wanted(stream, charge.id, pool, work.loaded[stream].version)
+        history = _history_by_view(store, follower, wanted)
+        if history is None or not _accounts_for(history, charge, held):
+            rows = store.read_stream(stream)
+            history = pool_state.unsealed(mapper.read(row) for row in rows if row.version <= wanted.version)
+        if history is not None:
+            found[stream] = history
+    return found
+
+
+def _credit_of(charge: Charge, runs: Sequence[RealizationRun]) -> dict[UUID, dict[UUID, Decimal]]:
+    """What the runs hold now of each pool they draw on: their own, and the fiat one for what exceeds it."""
+    held = {charge.pool.id: {run.id: run.credits_total for run in runs}}
+    if charge.has_overage and charge.fiat_pool != charge.pool:
+        held[charge.fiat_pool.id] = {run.id: run.fiat_credits_total for run in runs}
+    return held
+
+
+def _accounts_for(pool: CreditPool, charge: Charge, held: Mapping[UUID, Decimal]) -> bool:
+    """Whether all credit that the charge's runs hold is among these slices."""
+    return all(amount <= pool.remaining(charge.id, run) for run, amount in held.items())
+
+
+class _Wanted(NamedTuple):
+    """The history of a charge in a pool, up to a version."""
+
+    stream: UUID
+    charge: UUID
+    pool: CreditPool
+    version: int
+
+
+def _history_by_view(store: Store, follower: Follower, wanted: _Wanted) -> CreditPool | None:
+    """The history from the events that concern the charge; None where the view cannot be read."""
+    stream, charge, pool, version = wanted
+    mine = Where("pool", "=", stream)
+    try:
+        with follower.reading((SLICE_EVENTS.name,)) as reader:
+            newest = reader.select(SLICE_EVENTS, [mine], order=("version",), descending=True, limit=1)
+            seen = newest[0].version if newest else 0
+            named = [row.version for row in reader.select(SLICE_EVENTS, [mine, Where("charge", "=", charge)])]
+            records = _read(store, stream, named, seen)
+            lots = sorted(lots_taken(charge, records.values()) - pool.lots.keys())
+            opened = [row.version for row in reader.select(SLICE_EVENTS, [mine, Where("lot", "in", lots)])]
+    except LedgerError:
+        log.warning("view %s cannot be read; reading the whole stream %s", SLICE_EVENTS.name, stream)
+        return None
+    records |= _read(store, stream, [each for each in opened if each not in records], None)
+    told = [record for _, record in sorted(records.items()) if record.version <= version]
+    if not lots_taken(charge, told) <= pool.lots.keys() | lots_opened(told):
+        return None
+    return history_of(charge, told, currency=pool.currency, lots=pool.lots, version=version)
+
+
+def _read(store: Store, stream: UUID, versions: Sequence[int], tail_after: int | None) -> dict[int, AnyRecorded]:
+    """Records of a stream by version: the named ones and, unless it is None, all after that version."""
+    rows = store.read_versions(stream, versions) if versions else []
+    rows += store.read_stream(stream, tail_after) if tail_after is not None else []
+    return {row.version: mapper.read(row) for row in rows}

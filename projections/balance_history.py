@@ -4,7 +4,7 @@ The postings of a pool are cut, in the order of recording, into **leaves** of 16
 a node of the next: sorted by booked time, postings of one time and address summed, cut into pages that begin with
 the sums of everything before them. So "booked by T, recorded by P" is: the last leaf up to P read entry by entry,
 and for each of the few nodes that cover the leaves before it one page, whose opening sums and steps up to T count.
-The work does not grow with the history but with its logarithm; above the highest level, by one page in 8,192 events.
+The work does not grow with the history but with its logarithm; above the highest level, by one page in 65,536 events.
 
 A leaf is written as its events come, a node when its last leaf is full, and neither is touched again.
 """
@@ -29,8 +29,8 @@ LEAF = 16
 FAN = 8
 """Nodes of one level that make one of the next."""
 
-HIGHEST = 3
-"""The last level: its nodes stand for 16 x 8^3 = 8,192 events."""
+HIGHEST = 4
+"""The last level: its nodes stand for 16 x 8^4 = 65,536 events. Who merges one of the next would wait for seconds."""
 
 STEPS = 48
 """Steps of a page, as long as its last booked time does not go on."""
@@ -196,7 +196,7 @@ def _cut(keys: Sequence[tuple[int, str]]) -> list[list[tuple[int, str]]]:
 
 BALANCE_HISTORY = Folded(
     name="balance_history",
-    version=1,
+    version=2,
     row=BalanceHistory,
     key=("pool", "level", "node", "page"),
     indexes=(("pool", "level", "first_position"), ("pool", "level", "node", "booked_from")),

@@ -12,6 +12,7 @@ from projections.invoices import INVOICES
 from projections.ledger_entries import LEDGER_ENTRIES
 from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
+from projections.slice_events import SLICE_EVENTS
 from projections.stuck_charges import STUCK_CHARGES
 
 PROJECTIONS: tuple[AnyProjection, ...] = (
@@ -25,4 +26,5 @@ PROJECTIONS: tuple[AnyProjection, ...] = (
     BALANCE_HISTORY,
     LEDGER_ENTRIES,
     CREDIT_TRANSACTIONS,
+    SLICE_EVENTS,
 )

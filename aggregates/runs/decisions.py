@@ -16,9 +16,9 @@ import msgspec
 
 from aggregates.credits.decisions import allocations, collect, correct, corrections
 from aggregates.credits.events import SettlementMode
+from aggregates.credits.histories import continued
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import Collect, Correct, SourceCut
-from aggregates.credits.state import unsealed
 from aggregates.event import Stream
 from aggregates.journal.chart import TaxBehavior
 from aggregates.outcome import Draft
@@ -441,7 +441,7 @@ def _give_back(draft: Draft, run: RealizationRun, amount: Decimal, credit: Credi
             restored_credit_grace=credit.movement.restored_credit_grace,
             zone=credit.movement.zone,
         ),
-        history=_history(draft, credit),
+        history=_history(draft, run.charge_id, credit),
     )
     if event is None:
         raise InsufficientFunds(asked=amount, remaining=ZERO, charge_id=run.charge_id)
@@ -461,15 +461,14 @@ def _give_back(draft: Draft, run: RealizationRun, amount: Decimal, credit: Credi
     )
 
 
-def _history(draft: Draft, credit: CreditTerms) -> CreditPool | None:
-    """The pool with everything that was ever sealed, and with what this decision has done so far."""
+def _history(draft: Draft, charge: UUID, credit: CreditTerms) -> CreditPool | None:
+    """All that the charge ever had of the pool, and what this decision has done of it so far."""
     history = credit.movement.history
     if history is None:
         return None
-    return unsealed(
-        (record for record in draft.records if record.stream == credit.pool.id and record.version > history.version),
-        history,
-    )
+    pool = _pool(draft, credit)
+    since = [record for record in draft.records if record.stream == credit.pool.id and record.version > history.version]
+    return continued(history, charge, since, pool.version)
 
 
 def _check_corrections(run: RealizationRun, given_back: Sequence[tuple[UUID, Decimal]], amount: Decimal) -> None:

@@ -140,6 +140,12 @@ class MemoryStore(POPOApplicationRecorder):
         with self._lock:
             return self._above(stream, after_version)
 
+    def read_versions(self, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+        self._probe("read_versions")
+        with self._lock:
+            rows = self._streams.get(stream, _NONE)
+            return [rows[version - 1] for version in sorted(set(versions)) if 0 < version <= len(rows)]
+
     def read_streams(
         self, streams: Sequence[UUID], after: Mapping[UUID, int] | None = None
     ) -> dict[UUID, list[LogRecord]]:

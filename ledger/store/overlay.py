@@ -120,6 +120,11 @@ class OverlayStore:
             for stream, rows in below.items()
         }
 
+    def read_versions(self, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+        """Records of the store below, then those appended here."""
+        here = [row for row in self._streams.get(stream, ()) if row.version in versions]
+        return [*self.base.read_versions(stream, versions), *here]
+
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         """The log below, then what was appended here."""
         page = self.base.read_log(after, limit) if after < self._origin else []

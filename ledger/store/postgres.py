@@ -60,6 +60,7 @@ _STREAMS = (
     " (SELECT * FROM ledger_events WHERE originator_id = w.stream AND originator_version > w.version"
     " ORDER BY originator_version) AS e"
 )
+_VERSIONS = f"{_RECORD} WHERE originator_id = %b AND originator_version = ANY(%b::bigint[]) ORDER BY originator_version"
 _LOG = f"{_RECORD} WHERE notification_id > %b AND notification_id <= %b ORDER BY notification_id LIMIT %b"
 _RECEIPT = (
     "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, digest, first, last, log_time"
@@ -211,6 +212,10 @@ class PostgresStore(PostgresApplicationRecorder):
             for record in map(LogRecord._make, self.database.query(_STREAMS, wanted)):
                 answer[record.stream].append(record)
         return answer
+
+    def read_versions(self, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+        self._probe("read_versions")
+        return list(map(LogRecord._make, self.database.query(_VERSIONS, (stream, list(versions)))))
 
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         self._probe("read_log")

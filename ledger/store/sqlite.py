@@ -45,6 +45,10 @@ _STREAM = (
     "SELECT notification_id, originator_version, topic, state, digest, log_time, last FROM ledger_events"
     " WHERE originator_id = ? AND originator_version > ? ORDER BY originator_version"
 )
+_VERSIONS = (
+    "SELECT notification_id, originator_version, topic, state, digest, log_time, last FROM ledger_events"
+    " WHERE originator_id = ? AND originator_version IN ({}) ORDER BY originator_version"
+)
 _LOG = (
     "SELECT notification_id, originator_id, originator_version, topic, state, digest, log_time, last"
     " FROM ledger_events WHERE notification_id > ? AND notification_id <= ? ORDER BY notification_id LIMIT ?"
@@ -152,6 +156,17 @@ class SQLiteStore(SQLiteApplicationRecorder):
         with self.file.reading() as connection:
             connection.execute("BEGIN")  # one snapshot for all of them
             return {stream: _read_stream(connection, stream, known.get(stream, 0)) for stream in streams}
+
+    def read_versions(self, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+        self._probe("read_versions")
+        wanted = sorted(set(versions))
+        with self.file.reading() as connection:
+            connection.execute("BEGIN")  # one snapshot for all of them
+            return [
+                record
+                for first in range(0, len(wanted), _LARGEST_BATCH)
+                for record in _read_versions(connection, stream, wanted[first : first + _LARGEST_BATCH])
+            ]
 
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         self._probe("read_log")
@@ -312,6 +327,7 @@ class SQLiteStore(SQLiteApplicationRecorder):
 
 
 _LAST_POSITION = 2**63 - 1
+_LARGEST_BATCH = 500
 
 
 # ── within the transaction ───────────────────────────────────────────────────────────────────────────────────
@@ -372,7 +388,15 @@ def _hold(connection: sqlite3.Connection, name: tuple[str, str, str, str], owner
 
 
 def _read_stream(connection: sqlite3.Connection, stream: UUID, after: int) -> list[LogRecord]:
-    rows = connection.execute(_STREAM, (stream.hex, after)).fetchall()
+    return _records_of(stream, connection.execute(_STREAM, (stream.hex, after)).fetchall())
+
+
+def _read_versions(connection: sqlite3.Connection, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+    query = _VERSIONS.format(", ".join("?" * len(versions)))
+    return _records_of(stream, connection.execute(query, (stream.hex, *versions)).fetchall())
+
+
+def _records_of(stream: UUID, rows: Sequence[tuple[Any, ...]]) -> list[LogRecord]:
     moments = {log_time: moment_of(log_time) for log_time in {row[5] for row in rows}}
     return [
         LogRecord(position, stream, version, name, data, digest, moments[log_time], last)

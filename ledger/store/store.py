@@ -183,6 +183,10 @@ class Store(Protocol):
         """
         ...
 
+    def read_versions(self, stream: UUID, versions: Sequence[int]) -> list[LogRecord]:
+        """The records of one stream that have these versions, oldest first; versions it does not have are left out."""
+        ...
+
     def read_log(self, after: int, limit: int) -> list[LogRecord]:
         """At most about `limit` records above a position, in order; a page never ends inside a save."""
         ...

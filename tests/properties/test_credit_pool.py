@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from aggregates.credits import decisions as d
 from aggregates.credits.events import CreditCollected, PurchaseSettlement, RecognitionKind, SettlementMode
+from aggregates.credits.histories import history_of, lots_taken
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import (
     AccrueUsage,
@@ -31,7 +32,7 @@ from aggregates.credits.requests import (
     SourceCut,
     Void,
 )
-from aggregates.credits.state import evolve, fold
+from aggregates.credits.state import evolve, fold, unsealed
 from aggregates.journal.chart import Account
 from aggregates.policies import UsageCreditCut
 from aggregates.values.decimals import ZERO, exact
@@ -40,6 +41,8 @@ from aggregates.values.money import fiat
 from aggregates.values.period import Duration, Instant, instant
 from projections.balances import AsOf, FeatureFilter, settled
 from projections.listing import credit_transactions, page
+from projections.projection import Entry
+from projections.slice_events import SLICE_EVENTS
 from tests.support.books import Book, check_invariants, ordered_id
 
 USD = fiat("USD")
@@ -348,6 +351,35 @@ def test_sealing_changes_no_later_decision(history: list[Any], drawn: tuple[int,
         for number, lot in sealed.pool.lots.items():
             for at in range(horizon, 90, 7):
                 assert exact(lot.spendable)(day(at)) == exact(book.pool.lots[number].spendable)(day(at))
+
+
+@given(commands, after_a_horizon)
+@quick
+def test_the_history_of_a_charge_is_made_of_the_events_that_concern_it(
+    history: list[Any], drawn: tuple[int, list[Any]]
+) -> None:
+    """Decision 40: its slices are those of the pool with nothing sealed, and what is given back of them is the same."""
+    (horizon, later), (book, now) = drawn, played(history)
+    book.record(d.recognize(book.pool, Recognize(booked_at=day(200))), day(now))
+    book.record(d.seal(book.pool, Seal(final_charges=CHARGES, booked_before=day(horizon))), day(now))
+    for command in later:
+        book.record(command(book, now), day(now))
+    rows = [row for n, each in enumerate(book.records) for row in SLICE_EVENTS.rows(Entry(n, day(now), each))]
+    assert [row.version for row in rows if row.ordinal == 0] == [each.version for each in book.records]
+    everything, pool = unsealed(book.records, CreditPool.empty(USD)), book.pool
+    assert everything is not None
+
+    for charge in CHARGES:
+        concerning = [book.records[row.version - 1] for row in rows if row.charge == charge]
+        lots = lots_taken(charge, concerning) - pool.lots.keys()
+        opening = [book.records[row.version - 1] for row in rows if row.lot in lots and row.lot is not None]
+        told = sorted({each.version: each for each in (*concerning, *opening)}.values(), key=lambda each: each.version)
+        mine = history_of(charge, told, currency=USD, lots=pool.lots, version=pool.version)
+
+        assert mine.version == pool.version
+        assert mine.slices_of(charge) == everything.slices_of(charge)
+        request = Correct(charge=charge, booked_at=day(now), now=day(now))
+        assert d.correct(pool, request, mine) == d.correct(pool, request, everything)
 
 
 def taken(event: CreditCollected | None) -> list[tuple[int | None, Decimal]]:

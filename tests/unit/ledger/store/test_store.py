@@ -156,6 +156,17 @@ def test_a_stream_is_read_above_a_version(store: Store) -> None:
     assert store.read_stream(uuid4()) == []
 
 
+def test_single_versions_of_a_stream_are_read_alone(store: Store) -> None:
+    stream, other = uuid4(), uuid4()
+    store.append(Save([*records(stream, 1, 2, 3, 4), *records(other, 1, 2)]), NOON)
+
+    assert [(row.stream, row.version) for row in store.read_versions(stream, [4, 2, 2])] == [(stream, 2), (stream, 4)]
+    assert store.read_versions(stream, [2]) == store.read_stream(stream, 1)[:1]
+    assert store.read_versions(stream, [0, 5]) == []
+    assert store.read_versions(uuid4(), [1]) == []
+    assert store.read_versions(stream, []) == []
+
+
 def test_several_streams_are_read_at_once_each_above_what_is_known(store: Store) -> None:
     one, two, unborn = uuid4(), uuid4(), uuid4()
     for version in (1, 2, 3):
