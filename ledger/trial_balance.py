@@ -10,6 +10,7 @@ left. Promotional credit costs nothing, so its use and its expiry are no revenue
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -17,21 +18,13 @@ from uuid import UUID
 import msgspec
 
 from aggregates.journal.chart import Account
-from aggregates.journal.postings import Direction, Template
 from aggregates.values.decimals import ZERO, divide, exact
-from aggregates.values.money import FIAT, Currency, fiat
-from aggregates.values.period import Period
-from projections.ledger_entries import LedgerEntry
+from aggregates.values.period import Instant, Period
+from ledger.balances import LATEST
+from projections.ledger_entries import LEDGER_ENTRIES, LedgerEntry
+from projections.stores.tables import Reader, Where
+from projections.trial_sums import TRIAL_SUMS, Share, TrialSum, currency_of, share_of, stretch_of
 
-_PAYMENTS = frozenset(
-    {
-        Template.PAYMENT_AUTHORIZE,
-        Template.PAYMENT_SETTLE,
-        Template.PAYMENT_REDUCE,
-        Template.PAYMENT_REVERSE,
-        Template.REFUND,
-    }
-)
 _PLACES = (Account.EARNINGS, Account.ACCRUED, Account.BREAKAGE)
 _ORDER = {account: number for number, account in enumerate(Account)}
 
@@ -107,7 +100,7 @@ class Sold(NamedTuple):
 
 
 class TrialSums:
-    """Sums of postings, as a trial balance needs them; they take the postings one by one, in any order."""
+    """Sums of postings, as a trial balance needs them; they take postings and sums of them, in any order."""
 
     def __init__(self) -> None:
         self._face: dict[Place, Decimal] = defaultdict(lambda: ZERO)
@@ -119,25 +112,24 @@ class TrialSums:
     def add(self, row: LedgerEntry) -> None:
         """Count a posting."""
         account, basis = Account(row.account), row.cost_basis
-        paid_in = row.cost_basis_currency or row.currency_code
-        place = Place(account, row.currency_code, paid_in)
-        self._face[place] += row.amount
-        if not basis:
-            return  # promotional, or advance of a price nobody knows yet: nothing is paid for it
-        if row.template in _PAYMENTS or row.template == Template.CURRENCY_EXCHANGE:
-            if row.template in _PAYMENTS:
-                self._paid[place] += row.amount
-            return
-        if row.source is None:
-            self._paid[place] += divide(row.amount * basis, Decimal(1), _currency(paid_in).precision)
-            return
-        sold = Sold(row.source, row.currency_code, basis, paid_in)
-        held = self._held.setdefault(sold, defaultdict(lambda: ZERO))
-        if account in (Account.FBO, *_PLACES):
-            held[account] += row.amount
-        undone = row.template == Template.ISSUE and row.direction == Direction.CORRECTION
-        if account is Account.FBO and undone:
-            self._voided[sold] -= row.amount
+        place = Place(account, row.currency_code, row.cost_basis_currency or row.currency_code)
+        sold = Sold(row.source, place.currency, basis, place.paid_in) if row.source is not None and basis else None
+        self._count(place, sold, row.amount, share_of(row, account, basis, place.paid_in))
+
+    @exact
+    def add_sum(self, row: TrialSum) -> None:
+        """Count what was summed already."""
+        place = Place(Account(row.account), row.currency, row.paid_in)
+        sold = Sold(UUID(row.source), row.currency, Decimal(row.cost_basis), row.paid_in) if row.source else None
+        self._count(place, sold, row.face, Share(row.paid, row.held, row.voided))
+
+    def _count(self, place: Place, sold: Sold | None, face: Decimal, share: Share) -> None:
+        self._face[place] += face
+        self._paid[place] += share.paid
+        if sold is not None and (share.held or share.voided):
+            held = self._held.setdefault(sold, defaultdict(lambda: ZERO))
+            held[place.account] += share.held
+            self._voided[sold] += share.voided
 
     def balances(self) -> dict[Place, Figure]:
         """Every account with its two figures."""
@@ -147,7 +139,7 @@ class TrialSums:
             face = sum(held.values(), ZERO) + voided
             if face <= 0:
                 continue
-            precision = _currency(sold.paid_in).precision
+            precision = currency_of(sold.paid_in).precision
             price = divide(face * sold.cost_basis, Decimal(1), precision)
             reached = taken = ZERO
             worth: dict[Account | None, Decimal] = {}
@@ -164,5 +156,39 @@ class TrialSums:
         return {key: Figure(self._face.get(key, ZERO), considered.get(key, ZERO)) for key in keys}
 
 
-def _currency(code: str) -> Currency:
-    return fiat(code) if code in FIAT else Currency(code, 9, code)
+def sums_of(reader: Reader, namespace: str, period: Period, bound: int) -> tuple[TrialSums, TrialSums]:
+    """The sums before a month and at its end, recorded up to a position.
+
+    As known now from `trial_sums`, which grows by some rows a purchase and month; as known earlier from every posting.
+    """
+    opening, closing = TrialSums(), TrialSums()
+    # Where months begin off the quarter of an hour, as they did before there were zones, no stretch begins with them.
+    if bound >= LATEST and all(stretch_of(edge) == edge for edge in (period.from_, period.to)):
+        before = [Where("namespace", "=", namespace), Where("since", "<", period.to)]
+        for sums in reader.select(TRIAL_SUMS, before):
+            closing.add_sum(sums)
+            if sums.since < period.from_:
+                opening.add_sum(sums)
+    else:
+        for row in _all_until(reader, namespace, period.to, bound):
+            closing.add(row)
+            if row.accounting_date < period.from_:
+                opening.add(row)
+    return opening, closing
+
+
+def _all_until(reader: Reader, namespace: str, until: Instant, bound: int) -> Iterator[LedgerEntry]:
+    """Every posting accounted for before a time, in the order of the log, a few thousand in memory."""
+    place = (0, -1)
+    while True:
+        where = [
+            Where("namespace", "=", namespace),
+            Where("accounting_date", "<", until),
+            Where(("position", "ordinal"), ">", place),
+            *([Where("position", "<=", bound)] if bound < LATEST else []),
+        ]
+        rows = reader.select(LEDGER_ENTRIES, where, order=("position", "ordinal"), limit=5_000)
+        yield from rows
+        if len(rows) < 5_000:
+            return
+        place = (rows[-1].position, rows[-1].ordinal)

@@ -14,6 +14,7 @@ from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
 from projections.slice_events import SLICE_EVENTS
 from projections.stuck_charges import STUCK_CHARGES
+from projections.trial_sums import TRIAL_SUMS
 
 PROJECTIONS: tuple[AnyProjection, ...] = (
     CUSTOMERS,
@@ -26,5 +27,6 @@ PROJECTIONS: tuple[AnyProjection, ...] = (
     BALANCE_HISTORY,
     LEDGER_ENTRIES,
     CREDIT_TRANSACTIONS,
+    TRIAL_SUMS,
     SLICE_EVENTS,
 )

@@ -167,7 +167,11 @@ def test_a_statement_as_it_was_known_then(ledger: Ledger) -> None:
 
 
 def figures(ledger: Ledger, month: str) -> dict[str, list[str]]:
-    rows = ledger.statements.trial_balance(month).rows
+    balance = ledger.statements.trial_balance(month)
+    assert balance == ledger.statements.trial_balance(month, recorded_as_of=ledger.store.head()), (
+        "sums are not what postings add up to"
+    )
+    rows = balance.rows
     assert sum(row.consideration for row in rows) == 0
     assert sum(row.consideration_change for row in rows) == 0
     for currency in {row.currency for row in rows}:

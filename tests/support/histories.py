@@ -148,6 +148,10 @@ class History:
         middle = START + (self.now - START) / 2
         known = self.ledger.views.balance("acme", as_of=middle).settled
         self.remembered.append((self.ledger.store.head(), middle, known))
+        for moment in (middle, self.now):
+            month = f"{moment:%Y-%m}"
+            by_postings = self.ledger.statements.trial_balance(month, recorded_as_of=self.ledger.store.head())
+            assert self.ledger.statements.trial_balance(month) == by_postings, f"sums of {month} are not its postings"
 
     def finish(self) -> None:
         """16.14, and the audit of everything: give all back and void all, and nothing is left."""
