@@ -23,6 +23,7 @@ from aggregates.values.errors import ConcurrentChange, ConflictingRetry, History
 from ledger.ports import Probe
 from ledger.store.repository import Loaded, Repository
 from ledger.store.store import ChargeIndexRow, Receipt, Reservation, StaleSave, Written
+from ledger.turns import Turns
 
 A = TypeVar("A")
 
@@ -128,6 +129,7 @@ class Units:
         self.repository = repository
         self._now = now
         self._probe = probe
+        self._turns = Turns()
 
     def carry_out(self, unit: Unit, answer_type: type[A], decide: Callable[[Work], A]) -> Done:
         """Decide and save, or answer as before. Raises what the decision raises.
@@ -140,30 +142,36 @@ class Units:
         The first attempt trusts the cache, since its save proves what it read. A refusal, or nothing to do, has no
         save to prove it: it is only believed on states fresh from the store.
         """
+        lost = False
         for attempt in range(ATTEMPTS):
-            earlier = self._earlier(unit, answer_type) if attempt or not unit.is_new else None
-            if earlier is not None:
-                return earlier
-            work = Work(self.repository, self._origin(unit), self._probe, trusting=attempt == 0)
             try:
-                answer = exact(decide)(work)
-            except OUTAGES:
-                raise
-            except LedgerError:
-                if work.trusted:
-                    continue
-                raise
-            if not work.draft.records:
-                if work.trusted:
-                    continue
-                return Done(answer, repeated=False, position=0)
-            try:
-                saved = self._save(unit, work, answer)
+                with self._turns.taken((unit.namespace, unit.customer), lost=lost):
+                    done = self._attempt(unit, answer_type, decide, attempt)
             except StaleSave:
+                lost = True
                 time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311 - jitter, not a secret
                 continue
-            return Done(answer, repeated=False, position=saved)
+            if done is not None:
+                return done
         raise ConcurrentChange(f"{unit.name} of customer {unit.customer!r}")
+
+    def _attempt(self, unit: Unit, answer_type: type[A], decide: Callable[[Work], A], attempt: int) -> Done | None:
+        """Decide and save once; None when it has to be decided on fresh states. Raises `StaleSave`."""
+        earlier = self._earlier(unit, answer_type) if attempt or not unit.is_new else None
+        if earlier is not None:
+            return earlier
+        work = Work(self.repository, self._origin(unit), self._probe, trusting=attempt == 0)
+        try:
+            answer = exact(decide)(work)
+        except OUTAGES:
+            raise
+        except LedgerError:
+            if work.trusted:
+                return None
+            raise
+        if not work.draft.records:
+            return None if work.trusted else Done(answer, repeated=False, position=0)
+        return Done(answer, repeated=False, position=self._save(unit, work, answer))
 
     def _earlier(self, unit: Unit, answer_type: type[A]) -> Done | None:
         receipt = self.repository.store.receipt(unit.namespace, unit.customer, unit.command_id)
