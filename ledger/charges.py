@@ -8,7 +8,6 @@ is asked for before it decides and recorded in its events.
 from __future__ import annotations
 
 import builtins
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
@@ -54,8 +53,6 @@ from ledger.commands import (
 from ledger.context import CommandId
 from ledger.terms import overridden
 from ledger.units import Unit, Work
-
-log = logging.getLogger(__name__)
 
 
 class Advanced(msgspec.Struct, frozen=True):
@@ -186,7 +183,7 @@ class Charges(ChargeLookups):
             return ChargesAnswer(created)
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
-        self._auto_advance(unit, customer, requests)
+        self._auto_advance(unit, customer, requests, answer.charges)
         self._invoice_now(unit, customer, answer.charges)
         return [self._known(charge_id) for charge_id in answer.charges]
 
@@ -233,7 +230,9 @@ class Charges(ChargeLookups):
             try:
                 self._context.units.carry_out(follow_up, InvoicedNow, self._invoicing(customer, charge_id))
             except LedgerError as error:
-                log.warning("invoice_now_failed: customer %s, charge %s: %s", customer, charge_id, error)
+                self._context.setbacks.note(
+                    "invoice_now_failed", customer, f"charge {charge_id}: {error} ({error.code})"
+                )
 
     def _invoicing(self, customer: str, charge_id: UUID) -> Callable[[Work], InvoicedNow]:
         def decide(work: Work) -> InvoicedNow:
@@ -243,7 +242,7 @@ class Charges(ChargeLookups):
 
         return decide
 
-    def _auto_advance(self, unit: Unit, customer: str, requests: Sequence[NewCharge]) -> None:
+    def _auto_advance(self, unit: Unit, customer: str, requests: Sequence[NewCharge], created: Sequence[UUID]) -> None:
         """Advance what is due in a unit of its own; its failure never is the creation's (lifecycles §14.1, R-24).
 
         Only where something was created that is settled from credit alone; the rest waits for the worker.
@@ -257,10 +256,10 @@ class Charges(ChargeLookups):
                 follow_up, AdvancedIds, lambda work: self._advance_all(work, customer, None)
             )
         except LedgerError as error:
-            log.warning("auto_advance_failed: customer %s: %s (%s)", customer, error, error.code)
+            self._context.setbacks.note("auto_advance_failed", customer, f"{_named(created)}: {error} ({error.code})")
             return
-        for failed in done.answer.failed:
-            log.warning("auto_advance_failed: customer %s, charge %s: %s", customer, failed.charge, failed.message)
+        for failed in () if done.repeated else done.answer.failed:
+            self._context.setbacks.note("auto_advance_failed", customer, f"charge {failed.charge}: {failed.message}")
 
     # ── advancing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -473,7 +472,7 @@ class Charges(ChargeLookups):
 
         answer: ChargesAnswer = self._context.units.carry_out(unit, ChargesAnswer, decide).answer
         if creates:
-            self._auto_advance(unit, customer, creates)
+            self._auto_advance(unit, customer, creates, answer.charges[len(named) :])
             self._invoice_now(unit, customer, answer.charges)
         return [self.get(charge_id) for charge_id in answer.charges]
 
@@ -550,3 +549,7 @@ class Charges(ChargeLookups):
         """Let a charge that was decided about go as far as the clock allows."""
         charge: Charge = work.draft.state(charge_id)
         self._advancer.charge(work, charge_id, self._facts.of_customer(work, charge.customer))
+
+
+def _named(charges: Sequence[UUID]) -> str:
+    return f"charges {', '.join(str(charge_id) for charge_id in charges)}"

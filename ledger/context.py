@@ -15,6 +15,7 @@ from ledger import validation
 from ledger.lookups import Lookups
 from ledger.ports import Clock, InvoicingSystem, Probe, Taxes
 from ledger.store.follow import Follower
+from ledger.setbacks import Setbacks
 from ledger.store.repository import Repository
 from ledger.units import Done, Unit, Units, Work
 
@@ -51,6 +52,7 @@ class Context:
         self.invoicing = invoicing
         self.look = Lookups(namespace, self._read)
         self.units = Units(repository, clock.now, probe)
+        self.setbacks = Setbacks()
 
     def _read(self, stream: Stream) -> Any:
         return self.repository.load(stream).state

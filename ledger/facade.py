@@ -89,6 +89,7 @@ class Ledger:
             taxes=taxes,
             invoicing=invoicing,
         )
+        self.setbacks = context.setbacks
         self.settings = Settings(context)
         self.periods = Periods(context)
         self.customers = Customers(context)

@@ -34,6 +34,12 @@ class SettingsAnswer(msgspec.Struct, frozen=True):
     namespace: str
 
 
+def _whole(policies: Policies) -> None:
+    findings = Findings()
+    validation.built(Policies, findings, "policies", policies)
+    validation.fail(findings)
+
+
 class Settings:
     """Read and change what holds for a whole namespace. Every change is an event."""
 
@@ -52,7 +58,9 @@ class Settings:
         """Open the namespace with these policies (the standard ones by default), unless it is open already."""
         stream = namespaces.stream(self._context.namespace)
         if self._context.repository.load(stream).state is None:
-            created = NamespaceCreated(policies=policies or Policies.standard(), profile=Profile())
+            wanted = policies if policies is not None else Policies.standard()
+            _whole(wanted)
+            created = NamespaceCreated(policies=wanted, profile=Profile())
 
             def decide(work: Work) -> SettingsAnswer:
                 if work.state(stream) is None:
@@ -63,7 +71,11 @@ class Settings:
         return self.get()
 
     def change_policies(self, policies: Policies, *, command_id: CommandId = None) -> NamespaceState:
-        """Let another bundle of policies hold from now on; what was decided before stays as it was."""
+        """Let another bundle of policies hold from now on; what was decided before stays as it was.
+
+        Raises `ValidationFailed`: every choice that is none, at once.
+        """
+        _whole(policies)
         stream = namespaces.stream(self._context.namespace)
 
         def decide(work: Work) -> SettingsAnswer:

@@ -164,6 +164,18 @@ def parse(model: type[M], findings: Findings, **values: Any) -> M | None:
         return None
 
 
+def built(kind: type[Any], findings: Findings, path: str, given: object) -> None:
+    """Note every field of a struct that holds what it cannot: a struct built in Python checks nothing by itself."""
+    if not isinstance(given, kind):
+        findings.add(path, "wrong_type", f"{type(given).__name__} is no {kind.__name__}")
+        return
+    for field in msgspec.structs.fields(kind):
+        try:
+            msgspec.convert(getattr(given, field.name), field.type)
+        except msgspec.ValidationError as error:
+            findings.add(f"{path}.{field.name}", "invalid_choice", str(error))
+
+
 def _translate(error: ValidationError) -> list[Finding]:
     out: list[Finding] = []
     for item in error.errors(include_url=False):

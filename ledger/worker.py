@@ -244,12 +244,12 @@ class Worker:
                 invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
                 tally.invoiced += len(invoices)
             except LedgerError as error:
-                tally.failed.append(_failed(customer, error.code, error))
+                tally.failed.append(self._failed(customer, error.code, error))
                 if isinstance(error, Unavailable) and (outage := self._outage()) is not None:
                     tally.unavailable = str(outage)
                     break
             except Exception as error:  # noqa: BLE001 - a defect that one customer meets is not for the others to bear
-                tally.failed.append(_failed(customer, "defect", error))
+                tally.failed.append(self._failed(customer, "defect", error))
             else:
                 tally.succeeded.append(customer)
             finally:
@@ -275,6 +275,12 @@ class Worker:
                 return False
             self._busy.add(customer)
             return True
+
+    def _failed(self, customer: str, code: str, error: Exception) -> FailedCustomer:
+        """Log and count it (R-27), and tell it in the report."""
+        message = str(error) if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
+        self._context.setbacks.note("worker_failed", customer, f"{message} ({code})", trace=code == "defect")
+        return FailedCustomer(customer, code, message)
 
     def _outage(self) -> Unavailable | None:
         """Whether it is the store that does not answer, so that no other customer would fare better."""
@@ -312,9 +318,3 @@ class _Tally:
             undelivered=self.undelivered,
             unavailable=self.unavailable,
         )
-
-
-def _failed(customer: str, code: str, error: Exception) -> FailedCustomer:
-    message = str(error) if isinstance(error, LedgerError) else f"{type(error).__name__}: {error}"
-    log.warning("customer %s could not be advanced: %s (%s)", customer, message, code, exc_info=code == "defect")
-    return FailedCustomer(customer, code, message)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
-from aggregates.policies import LateUsage, LateUsageAction, OfferReleasedCredit
+from aggregates.policies import LateUsage, LateUsageAction, OfferReleasedCredit, Policies
 from aggregates.values.errors import (
     ChargeNotFound,
     CurrencyNotFound,
@@ -211,6 +212,33 @@ def test_a_profile_is_kept_with_everything_it_says(ledger: Ledger) -> None:
         "periodic_runs": Duration(months=1),
         "offer_released_credit": OfferReleasedCredit.ON,
     }
+
+
+def test_a_profile_is_checked_whole_when_it_is_made(ledger: Ledger) -> None:
+    """R-29: everything wrong with a configuration is told together."""
+    profile: dict[str, Any] = {"collection_interval": "two days", "zone": "Mars/Olympus", "advance_limit": 0.5}
+
+    error = refused(ledger, lambda: ledger.settings.change_default_profile(**profile))
+
+    assert isinstance(error, ValidationFailed)
+    assert {finding.path for finding in error.findings} == set(profile)
+
+
+def test_policies_are_checked_whole_before_they_are_recorded(ledger: Ledger) -> None:
+    """R-29: a choice that is none would be an event that nothing can read again."""
+    wrong: dict[str, Any] = {"usage_credit_cut": "whenever", "credit_notes": 3}
+    broken = msgspec.structs.replace(Policies.standard(), **wrong)
+
+    error = refused(ledger, lambda: ledger.settings.change_policies(broken))
+
+    assert isinstance(error, ValidationFailed)
+    assert [finding.path for finding in error.findings] == ["policies.usage_credit_cut", "policies.credit_notes"]
+    with pytest.raises(ValidationFailed):
+        opened("memory:", policies=broken)
+    no_policies: Any = {"usage_credit_cut": "last_second"}
+    assert refused(ledger, lambda: ledger.settings.change_policies(no_policies)).code == "validation"
+    ledger.settings.change_policies(Policies.standard())
+    assert ledger.audit.verify().sound
 
 
 def test_a_customer_that_exists_with_another_profile_is_a_conflict(ledger: Ledger) -> None:

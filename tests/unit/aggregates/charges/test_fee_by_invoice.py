@@ -310,7 +310,7 @@ def test_a_rate_of_the_day_is_looked_up_once_and_what_waits_shows_zero_until_the
 
 
 def test_credit_that_is_invoiced_is_granted_with_its_line_and_paid_later() -> None:
-    """lifecycles §11.3: credit is extended, linking authorises nothing."""
+    """lifecycles §11.3: R-21: credit is extended, linking authorises nothing. R-22: linking again is no second link."""
     world = World()
     [charge] = world.create(new_purchase("100", "invoice"), at=START)
     assert world.charge(charge).gathering_line is not None
@@ -328,6 +328,7 @@ def test_credit_that_is_invoiced_is_granted_with_its_line_and_paid_later() -> No
 
 
 def test_payment_of_an_invoiced_purchase_comes_in_order_and_for_its_own_line() -> None:
+    """R-16: what is wrong with line and invoice is told together."""
     world = World()
     [charge] = world.create(new_purchase("100", "invoice"), at=START)
     world.line_made(charge, START, START)

@@ -124,6 +124,29 @@ def test_a_repeat_of_any_notice_changes_nothing() -> None:
     assert world.events == []
 
 
+def test_line_and_invoice_belong_to_the_run_and_what_is_shown_to_the_run_that_is_current() -> None:
+    """R-17: 10 units until the 16th on one line, 5 more on another; money for the first finds the first."""
+    world, charge = january()
+    world.use(10, "2026-01-10")
+    world.invoiced(charge, "2026-01-16", "2026-01-16T00:01Z", line=1)
+    world.use(5, "2026-01-20")
+
+    [shown] = world.line_made(charge, END, END, line=2, invoice=200)
+
+    first, second = world.runs(charge)
+    assert [(run.line_id, run.invoice_id) for run in (first, second)] == [
+        (UUID(int=1), UUID(int=100)),
+        (UUID(int=2), UUID(int=200)),
+    ]
+    assert isinstance(shown, InvoiceLineUpdated)
+    assert (shown.line_id, shown.content.detailed_lines) == (second.line_id, second.detailed_lines)
+    assert shown.content.totals.total == 5
+    world.line_paid(charge, END, line=1)
+    first, second = world.runs(charge)
+    assert first.payment is not None
+    assert (first.payment.fiat_amount, second.payment) == (Decimal(10), None)
+
+
 def test_usage_that_credit_covers_is_final_as_soon_as_it_is_issued_and_no_payment_is_recorded() -> None:
     """lifecycles §8.3: a usage fact without a ledger group."""
     world, charge = january(with_credit("10"))

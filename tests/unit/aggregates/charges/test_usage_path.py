@@ -548,7 +548,7 @@ def test_a_current_run_that_the_charge_does_not_own_is_an_error_at_once() -> Non
 
 
 def test_a_second_run_does_not_start_while_one_is_current() -> None:
-    """lifecycles §5.2: in `active` with a current run, which only a broken history could show."""
+    """lifecycles §5.2: in `active` with a current run, which only a broken history could show. R-16: both are named."""
     world = World()
     charge = january(world)
     world.use(1)
@@ -562,8 +562,9 @@ def test_a_second_run_does_not_start_while_one_is_current() -> None:
     world.rewrite(charge, opened, back)
     world.rewind(Status.ACTIVE)
 
-    with pytest.raises(ActiveRunAlreadyExists):
+    with pytest.raises(ActiveRunAlreadyExists) as refused:
         world.advance(charge, "2026-02-01")
+    assert (refused.value.charge_id, refused.value.run_id) == (charge, world.charge(charge).current_run_id)
 
 
 def test_a_charge_without_runs_has_realized_no_credit() -> None:

@@ -77,6 +77,7 @@ def test_an_invoice_needs_a_line() -> None:
 
 
 def test_every_duplicate_of_a_charge_is_named() -> None:
+    """R-22: two lines of one charge on one invoice."""
     desk = Desk()
     with pytest.raises(ValidationFailed) as refused:
         desk.create(fee(), usage(), fee(), usage())
