@@ -15,12 +15,12 @@ from aggregates.charges import state as charge_state
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType
 from aggregates.charges.state import Charge
-from aggregates.values.errors import ChargeNotFound, LedgerError
+from aggregates.values.errors import OUTAGES, ChargeNotFound, LedgerError
 from ledger import pools
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.store.store import ChargeIndexRow, Reservation
-from ledger.units import OUTAGES, Work
+from ledger.units import Work
 
 
 class FailedAdvance(msgspec.Struct, frozen=True):

@@ -123,8 +123,11 @@ class Catalogue:
                     return EntryAnswer(entry_id)
             return self._define(work, EntryKind.FEATURE, wanted.key, wanted.id, FeatureDefined(feature=wanted))
 
-        self._context.units.carry_out(unit, EntryAnswer, decide)
-        return self._context.look.feature(wanted.key)
+        answer: EntryAnswer = self._context.units.carry_out(unit, EntryAnswer, decide).answer
+        entry = self._context.look.entry_by_id(answer.entry_id)  # the key may name another by now
+        assert entry is not None
+        assert entry.feature is not None, f"feature {answer.entry_id} was just defined"
+        return entry.feature
 
     def define_currency(self, code: str, *, precision: int, command_id: CommandId = None) -> Currency:
         """Define a custom currency, or answer the one of that code when it has the same precision.

@@ -396,12 +396,19 @@ class Charges(ChargeLookups):
         command = validation.parse(SetOverrideInput, findings, charge=charge, **changes)
         validation.fail(findings)
         assert command is not None
-        patch = SetOverride(
-            terms=overridden(self.get(command.charge).intent.effective, command),
-            source=source,
-            intent_version=command.intent_version,
-        )
-        return self._patch("set_override", command.charge, patch, command_id)
+        charge_id = command.charge
+
+        def lay(work: Work, facts: Facts) -> object:
+            # The layer is the one in hand: a race that was lost to another override is decided again on that one.
+            charge: Charge = work.draft.state(charge_id)
+            patch = SetOverride(
+                terms=overridden(charge.intent.effective, command),
+                source=source,
+                intent_version=command.intent_version,
+            )
+            return deciding.apply(work.draft, charge_id, patch, facts)
+
+        return self._act("set_override", charge_id, (source, command), command_id, lay)
 
     def clear_override(
         self, charge: UUID | str, *, intent_version: int | None = None, command_id: CommandId = None

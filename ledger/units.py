@@ -19,7 +19,7 @@ import msgspec
 from aggregates.event import AnyRecorded, Origin, Stream
 from aggregates.outcome import Draft
 from aggregates.values.decimals import exact
-from aggregates.values.errors import ConcurrentChange, ConflictingRetry, HistoryBroken, LedgerError, Unavailable
+from aggregates.values.errors import OUTAGES, ConcurrentChange, ConflictingRetry, HistoryBroken, LedgerError
 from ledger.ports import Probe
 from ledger.store.repository import Loaded, Repository
 from ledger.store.store import ChargeIndexRow, Receipt, Reservation, StaleSave, Written
@@ -29,10 +29,6 @@ A = TypeVar("A")
 
 ATTEMPTS = 12
 """How often a decision is made before `concurrent_change` is given back; the waits between sum to about a second."""
-
-
-OUTAGES = (Unavailable, ConcurrentChange, HistoryBroken)
-"""A store or port that failed, or a broken history, is no refusal of the domain: nothing is saved then."""
 
 
 class Unit(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.invoices import decisions
-from aggregates.invoices.effects import InvoiceEffect, InvoiceNotice, Notice
+from aggregates.invoices.effects import InvoiceEffect, InvoiceNotice, Notice, SyncRequested
 from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
 from aggregates.invoices.lifecycle import FAILED_AT
 from aggregates.invoices.lines import LineTax
@@ -24,7 +24,7 @@ from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.invoices.tax import taxes_needed
 from aggregates.invoices.turn import InvoiceTurn
 from aggregates.outcome import Draft
-from aggregates.values.errors import LedgerError
+from aggregates.values.errors import OUTAGES, LedgerError
 
 MOST_ROUNDS = 100
 
@@ -92,13 +92,19 @@ def advance(
 
 
 def _try(draft: Draft, notices: Sequence[InvoiceNotice], facts: InvoiceFacts, tell: Tell) -> list[Failure]:
-    """Carry out each notice on its own; forget what a refused one had begun, and say why it was refused."""
+    """Carry out each notice on its own; forget what a refused one had begun, and say why it was refused.
+
+    A store or a meter that did not answer refused nothing: that is raised, so that the same command can be sent again.
+    The outside that an invoice is sent to is asked in a status of its own, and keeps the invoice there.
+    """
     failures: list[Failure] = []
     for notice in notices:
         savepoint = draft.savepoint()
         try:
             deliver(draft, (notice,), facts, tell)
         except LedgerError as refusal:
+            if isinstance(refusal, OUTAGES) and not isinstance(notice, SyncRequested):
+                raise
             draft.rollback(savepoint)
             line_id = notice.line_id if isinstance(notice, Notice) else None
             failures.append(Failure(code=refusal.code, message=str(refusal), line_id=line_id))

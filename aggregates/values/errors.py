@@ -496,6 +496,10 @@ class HistoryBroken(LedgerError):
     found: object = None
 
 
+OUTAGES = (Unavailable, ConcurrentChange, HistoryBroken)
+"""A store or port that failed, a lost race or a broken history is no refusal of the domain: nothing is saved then."""
+
+
 @dataclass(eq=False)
 class Findings:
     """Collects what is wrong with a command, so that all of it is told at once.

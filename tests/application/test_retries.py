@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from aggregates.policies import Policies
 from aggregates.values.errors import ConflictingRetry, ReferenceInUse, Unavailable
+from aggregates.values.period import timestamp
+from ledger.facade import Ledger
+from ledger.ports import SettableClock
 from tests.application.scenes import at, january_charge, opened, used, with_customer
 
 
@@ -41,10 +45,6 @@ def test_a_retry_runs_the_unit_that_has_no_receipt(store_url: str) -> None:
     def probe(call: str) -> None:
         if call in failing:
             raise Unavailable(call, "made to fail")
-
-    from aggregates.policies import Policies
-    from ledger.facade import Ledger
-    from ledger.ports import SettableClock
 
     clock = SettableClock("2026-01-15T00:00:00Z")
     with Ledger.open(store_url, clock=clock, policies=Policies.reference(), probe=probe) as ledger:
@@ -95,3 +95,52 @@ def test_command_ids_of_two_customers_do_not_meet(store_url: str) -> None:
         first = ledger.credits.grant("acme", "100", command_id="grant-1")
 
         assert ledger.credits.grant("globex", "55", command_id="grant-1").id != first.id
+
+
+def test_an_override_sent_again_is_answered_although_another_has_been_laid_since(store_url: str) -> None:
+    """What was asked for is compared, not the terms it came to; the second override stands."""
+    with opened(store_url) as ledger:
+        with_customer(ledger)
+        charge = january_charge(ledger)
+        ledger.charges.set_override(charge.id, name="First", command_id="first")
+        ledger.charges.set_override(charge.id, invoice_at="2026-03-01T00:00:00Z", command_id="second")
+
+        again = ledger.charges.set_override(charge.id, name="First", command_id="first")
+
+        assert again.intent.effective.name == "First"
+        assert again.intent.effective.periods.invoice_at == timestamp("2026-03-01T00:00:00Z")
+        with pytest.raises(ConflictingRetry):
+            ledger.charges.set_override(charge.id, name="Other", command_id="first")
+
+
+def test_an_override_that_lost_a_race_is_laid_over_the_one_that_won(store_url: str) -> None:
+    """Two processes change a name and an invoice date: both changes are there, whoever was first."""
+    raced: list[str] = []
+
+    def probe(call: str) -> None:
+        if call == "charge.OverrideSet" and not raced:
+            raced.append(call)
+            ledger.charges.set_override(charge.id, name="Winner")
+
+    ledger = Ledger.open(
+        store_url, clock=SettableClock("2026-01-01T00:00:00Z"), policies=Policies.reference(), probe=probe
+    )
+    with ledger:
+        with_customer(ledger)
+        charge = january_charge(ledger)
+
+        ledger.charges.set_override(charge.id, invoice_at="2026-03-01T00:00:00Z")
+
+        effective = ledger.charges.get(charge.id).intent.effective
+        assert (effective.name, effective.periods.invoice_at) == ("Winner", timestamp("2026-03-01T00:00:00Z"))
+
+
+def test_a_feature_defined_again_under_one_id_is_that_feature_whatever_its_key_names_by_then(store_url: str) -> None:
+    with opened(store_url) as ledger:
+        with_customer(ledger)
+        ledger.catalogue.define_meter("seconds")
+        first = ledger.catalogue.define_feature("files", meter="calls", command_id="first")
+        pointed = ledger.catalogue.define_feature("files", meter="seconds")
+
+        assert ledger.catalogue.define_feature("files", meter="calls", command_id="first") == first
+        assert ledger.catalogue.feature("files") == pointed

@@ -29,7 +29,7 @@ from aggregates.invoices.lines import LineTax, Portion
 from aggregates.invoices.requests import LineCredit, PaymentReport
 from aggregates.invoices.state import Invoice
 from aggregates.values.decimals import ZERO
-from aggregates.values.errors import LedgerError, Unavailable
+from aggregates.values.errors import LedgerError, PreconditionFailed
 from aggregates.values.totals import sum_totals
 from tests.support.invoicing import CHARGES, Desk, as_stored, content, fee, usage
 
@@ -207,7 +207,7 @@ def busy_desk() -> Desk:
 def _refusing(kind: type) -> rounds.Tell:
     def refuse(notice: InvoiceNotice) -> tuple[InvoiceEffect, ...]:
         if isinstance(notice, kind):
-            raise Unavailable("the meter", "timeout")
+            raise PreconditionFailed("the charge is elsewhere")
         return ()
 
     return refuse

@@ -25,7 +25,7 @@ from aggregates.invoices.numbering import NumberDrawn
 from aggregates.invoices.refusals import InvoiceOperationRefused
 from aggregates.invoices.statuses import NothingDue
 from aggregates.outcome import Draft
-from aggregates.values.errors import Unavailable, ValidationFailed
+from aggregates.values.errors import PreconditionFailed, Unavailable, ValidationFailed
 from aggregates.values.period import Duration, Period, period
 from aggregates.values.totals import Totals
 from tests.support.invoicing import BUYER, FEE, NOON, SELLER, USAGE, Desk, content, fee, usage
@@ -300,7 +300,7 @@ def test_a_tax_nobody_asked_for_is_refused() -> None:
 
 
 class Refusing:
-    """A charge, or the outside, that does not answer one kind of notice the first time it comes."""
+    """A charge, or the outside, that refuses one kind of notice the first time it comes."""
 
     def __init__(self, kind: type) -> None:
         self.kind = kind
@@ -311,7 +311,7 @@ class Refusing:
         self.seen.append(type(notice).__name__)
         if isinstance(notice, self.kind) and self.left:
             self.left -= 1
-            raise Unavailable("the meter", "timeout")
+            raise PreconditionFailed("the charge is elsewhere")
         return ()
 
 
@@ -334,7 +334,7 @@ def test_a_failed_step_is_repeated_and_none_before_it(kind: type, failed: str, r
 
     assert desk.status(invoice) == failed
     [issue] = desk.invoice(invoice).issues
-    assert (issue.severity, issue.code) == (Severity.CRITICAL, "unavailable")
+    assert (issue.severity, issue.code) == (Severity.CRITICAL, "precondition_failed")
     assert desk.invoice(invoice).issued is None
 
     charge.seen.clear()
@@ -347,6 +347,19 @@ def test_a_failed_step_is_repeated_and_none_before_it(kind: type, failed: str, r
     assert _number(desk, invoice) == "INV-000001"
 
 
+def test_a_meter_that_does_not_answer_is_no_refusal_and_leaves_the_invoice_where_it_is() -> None:
+    """Decision 25: nothing is saved, so nobody has to repeat a step by hand once it answers again."""
+    desk = Desk()
+    invoice = desk.create(fee())
+
+    with pytest.raises(Unavailable):
+        desk.advance(invoice, tell=_refuse)
+
+    assert desk.status(invoice) == "draft.created"
+    desk.advance(invoice)
+    assert desk.status(invoice) == "draft.manual_approval_needed"
+
+
 def test_a_charge_that_cannot_be_collected_is_an_issue_and_no_crash() -> None:
     """The other lines are told all the same."""
     desk = Desk()
@@ -356,7 +369,7 @@ def test_a_charge_that_cannot_be_collected_is_an_issue_and_no_crash() -> None:
     def one_refuses(notice: InvoiceNotice) -> Sequence[InvoiceEffect]:
         told.append(getattr(notice, "charge_id", None))
         if getattr(notice, "charge_id", None) == FEE:
-            raise Unavailable("the meter", "timeout")
+            raise PreconditionFailed("the charge is elsewhere")
         return ()
 
     desk.advance(invoice, tell=one_refuses)

@@ -1,0 +1,66 @@
+"""Every command of the facade is safe to send again: after its answer, after a crash anywhere, beside itself.
+
+`tests/support/commands.py` has the commands, each with a scene in which it does something. Sent twice under one id, it
+is carried out once. Failed at any call of a port, of a decision about credit or of the store (the fault probe is
+called before each, and once more when a save is durable and its answer not yet given) and sent again, it comes to
+the same events and balances as if nothing had happened. The suite tries some of those calls, `scripts/soak.py` all.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.commands import COMMANDS, broken_off, commands_of_the_facade, meanwhile, open_ledger
+
+TRIED = 5
+"""How many of a command's calls are made to fail in the suite, spread over all of them."""
+
+
+def test_the_table_has_every_command_of_the_facade() -> None:
+    assert set(COMMANDS) == commands_of_the_facade()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_sent_twice_is_answered_as_before_and_appends_nothing(name: str) -> None:
+    command = COMMANDS[name]
+    with open_ledger("memory:") as ledger:
+        command.prepare(ledger)
+        target = command.target(ledger)
+        before = ledger.store.head()
+        first = command.send(ledger, target, "once")
+        head = ledger.store.head()
+        assert head > before, "the scene lets the command do something"
+
+        again = command.send(ledger, target, "once")
+
+        assert ledger.store.head() == head
+        assert again == first or name == "worker.run_once"
+        assert ledger.audit.verify().sound
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_retry_is_answered_also_when_others_have_acted_in_between(name: str) -> None:
+    """What was asked for makes the fingerprint, not what it came to at the time."""
+    command = COMMANDS[name]
+    with open_ledger("memory:") as ledger:
+        command.prepare(ledger)
+        target = command.target(ledger)
+        first = command.send(ledger, target, "once")
+        meanwhile(ledger)
+        head = ledger.store.head()
+
+        again = command.send(ledger, target, "once")
+
+        assert ledger.store.head() == head
+        assert getattr(again, "id", None) == getattr(first, "id", None)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_that_failed_anywhere_and_is_sent_again_comes_to_the_same(name: str) -> None:
+    log, balance, probe = broken_off(name, None)
+    step = max(1, len(probe.calls) // TRIED)
+
+    for fail_at in range(1, len(probe.calls) + 1, step):
+        again = broken_off(name, fail_at)
+
+        assert again[:2] == (log, balance), f"call {fail_at} of {len(probe.calls)}, {probe.calls[fail_at - 1]}, failed"

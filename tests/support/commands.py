@@ -1,0 +1,471 @@
+"""Every command of the facade, with a scene in which it does something: retries, crashes and races are tried on them.
+
+A new command joins with one line in `COMMANDS`; `tests/faults/test_every_command.py` fails until it does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from decimal import Decimal
+from functools import partial
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from aggregates.charges.intent import ChargeType
+from aggregates.charges.requests import Delete, NewPurchase, PatchSource, RequestedSettlement
+from aggregates.policies import Policies
+from aggregates.values.errors import LedgerError, Unavailable
+from aggregates.values.money import fiat
+from ledger.facade import Ledger
+from ledger.ports import Probe, SettableClock
+from ledger.prices import unit
+from ledger.store import mapper
+from tests.application.scenes import JANUARY, at, used
+
+BEFORE, START, WITHIN, END = "2025-12-01T00:00:00Z", JANUARY[0], "2026-01-16T00:00:00Z", JANUARY[1]
+COLLECTED, LATER = "2026-02-03T00:01:00Z", "2026-03-02T00:00:00Z"
+BY_INVOICE = "credit_then_invoice"
+
+
+class Command(NamedTuple):
+    """A command: what has to be there before, what it is about, and how it is sent under an id."""
+
+    prepare: Callable[[Ledger], object]
+    send: Callable[[Ledger, Any, str], object]
+    target: Callable[[Ledger], UUID | None] = lambda ledger: None
+
+
+# ── scenes ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def open_ledger(url: str, probe: Probe | None = None, policies: Policies | None = None, now: str = BEFORE) -> Ledger:
+    """A ledger under the standard policies whose clock stands still."""
+    chosen, clock = policies or Policies.standard(), SettableClock(now)
+    if probe is None:
+        return Ledger.open(url, clock=clock, policies=chosen)
+    return Ledger.open(url, clock=clock, policies=chosen, probe=probe)
+
+
+def bare(ledger: Ledger) -> None:
+    """A customer, and calls that are metered."""
+    ledger.customers.create("acme", collection_interval="P2D", progressive_billing=True)
+    ledger.catalogue.define_meter("calls")
+    ledger.catalogue.define_feature("calls", meter="calls")
+
+
+def usage_charge(ledger: Ledger, mode: str = "credit_only", **more: Any) -> Any:
+    """The calls of January at 1 USD each."""
+    return ledger.charges.create_usage(
+        "acme",
+        feature="calls",
+        price=unit("1"),
+        period_from=START,
+        period_to=END,
+        settlement_mode=mode,
+        **more,
+    )
+
+
+def fee_charge(ledger: Ledger, mode: str = "credit_only", **more: Any) -> Any:
+    """31 for January, by the day."""
+    return ledger.charges.create_flat_fee(
+        "acme", amount="31", period_from=START, period_to=END, settlement_mode=mode, pro_rating=True, **more
+    )
+
+
+def charged(ledger: Ledger) -> None:
+    """20 of credit; usage of January, 30 units of which are known, settled from credit; nothing is advanced yet."""
+    bare(ledger)
+    ledger.credits.grant("acme", "20")
+    usage_charge(ledger)
+    used(ledger, "30", WITHIN)
+    at(ledger, COLLECTED)
+
+
+def realized(ledger: Ledger) -> None:
+    """The same, realized: 20 of credit and 10 of advance."""
+    charged(ledger)
+    ledger.worker.run_once()
+
+
+def overridden(ledger: Ledger) -> None:
+    """The same under an override at 2 USD a unit."""
+    realized(ledger)
+    ledger.charges.set_override(usage_of(ledger), price=unit("2"))
+
+
+def sold(ledger: Ledger) -> None:
+    """100 sold at 0.5 and granted, 30 of it used, the payment open."""
+    bare(ledger)
+    ledger.credits.sell("acme", "100", cost_basis="0.5")
+    usage_charge(ledger)
+    used(ledger, "30", WITHIN)
+    at(ledger, COLLECTED)
+    ledger.worker.run_once()
+
+
+def paid(ledger: Ledger) -> None:
+    """The same, paid."""
+    sold(ledger)
+    ledger.credits.record_payment(bought_of(ledger), "paid")
+
+
+def voided(ledger: Ledger) -> None:
+    """The same; what was left is taken back, its price not yet."""
+    paid(ledger)
+    ledger.credits.void(bought_of(ledger), payment_adjustment="reduce")
+
+
+def due(ledger: Ledger) -> None:
+    """10 of credit; a fee and usage of January, by invoice, both due."""
+    bare(ledger)
+    ledger.credits.grant("acme", "10")
+    fee_charge(ledger, BY_INVOICE)
+    usage_charge(ledger, BY_INVOICE)
+    used(ledger, "30", WITHIN)
+    at(ledger, END)
+    ledger.charges.advance("acme")
+
+
+def drafted(ledger: Ledger) -> None:
+    """A draft of both that waits for late usage, to be approved by hand."""
+    ledger_by_hand(ledger)
+    ledger.invoices.invoice_pending_lines("acme")
+
+
+def ledger_by_hand(ledger: Ledger) -> None:
+    due(ledger)
+    ledger.customers.change_profile("acme", collection_interval="P2D", auto_approve=False)
+
+
+def collected(ledger: Ledger) -> None:
+    """The draft, collected: it waits for approval."""
+    drafted(ledger)
+    at(ledger, COLLECTED)
+    ledger.invoices.advance(invoice_of(ledger))
+
+
+def issued(ledger: Ledger) -> None:
+    """The invoice, issued."""
+    collected(ledger)
+    ledger.invoices.approve(invoice_of(ledger))
+
+
+def sync_failed(ledger: Ledger) -> None:
+    """The invoice, which the outside did not take."""
+    collected(ledger)
+    keep = ledger.charges.rounds._context.probe
+
+    def fail(call: str) -> None:
+        if call == "invoice.sync":
+            raise Unavailable(call, "made to fail")
+
+    ledger.charges.rounds._context.probe = fail
+    try:
+        ledger.invoices.approve(invoice_of(ledger))
+    finally:
+        ledger.charges.rounds._context.probe = keep
+
+
+def written_off(ledger: Ledger) -> None:
+    """10 of advance, given up."""
+    realized(ledger)
+    ledger.credits.write_off("acme")
+
+
+def closed(ledger: Ledger) -> None:
+    """The books of January, closed."""
+    realized(ledger)
+    ledger.periods.close("2026-01")
+
+
+def tokens(ledger: Ledger) -> None:
+    """A currency of one's own."""
+    bare(ledger)
+    ledger.catalogue.define_currency("TOKENS", precision=3)
+
+
+# ── what a command is about ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _charge(ledger: Ledger, kind: ChargeType) -> UUID:
+    return next(charge.id for charge in ledger.charges.list("acme") if charge.charge_type is kind)
+
+
+def usage_of(ledger: Ledger) -> UUID:
+    """The usage charge."""
+    return _charge(ledger, ChargeType.USAGE_BASED)
+
+
+def bought_of(ledger: Ledger) -> UUID:
+    """The purchase."""
+    return _charge(ledger, ChargeType.CREDIT_PURCHASE)
+
+
+def invoice_of(ledger: Ledger) -> UUID:
+    """The invoice."""
+    return ledger.invoices.list("acme")[0].id
+
+
+def purchase(amount: str) -> NewPurchase:
+    """A request for promotional credit."""
+    return NewPurchase(
+        customer="acme",
+        currency=fiat("USD"),
+        credit_amount=Decimal(amount),
+        settlement=RequestedSettlement(type="promotional"),
+    )
+
+
+def _batch(ledger: Ledger, charge: UUID, command: str) -> object:
+    patches = {charge: Delete(source=PatchSource.API)}
+    return ledger.charges.apply_patches("acme", patches, [purchase("5")], command_id=command)
+
+
+def _grant_later(ledger: Ledger) -> None:
+    bare(ledger)
+    ledger.credits.grant("acme", "20", effective_at=START)
+
+
+COMMANDS: dict[str, Command] = {
+    "catalogue.define_cost_basis": Command(
+        tokens,
+        lambda ledger, _, key: ledger.catalogue.define_cost_basis(
+            "TOKENS", rate="0.5", effective_from=START, command_id=key
+        ),
+    ),
+    "catalogue.define_currency": Command(
+        bare, lambda ledger, _, key: ledger.catalogue.define_currency("GEMS", precision=0, command_id=key)
+    ),
+    "catalogue.define_feature": Command(
+        bare, lambda ledger, _, key: ledger.catalogue.define_feature("files", meter="calls", command_id=key)
+    ),
+    "catalogue.define_meter": Command(
+        bare, lambda ledger, _, key: ledger.catalogue.define_meter("files", command_id=key)
+    ),
+    "charges.advance": Command(charged, lambda ledger, _, key: ledger.charges.advance("acme", command_id=key)),
+    "charges.apply_patches": Command(realized, _batch, usage_of),
+    "charges.clear_override": Command(
+        overridden, lambda ledger, charge, key: ledger.charges.clear_override(charge, command_id=key), usage_of
+    ),
+    "charges.create": Command(bare, lambda ledger, _, key: ledger.charges.create([purchase("5")], command_id=key)),
+    "charges.create_flat_fee": Command(realized, lambda ledger, _, key: fee_charge(ledger, command_id=key)),
+    "charges.create_usage": Command(realized, lambda ledger, _, key: usage_charge(ledger, command_id=key)),
+    "charges.delete": Command(
+        realized, lambda ledger, charge, key: ledger.charges.delete(charge, command_id=key), usage_of
+    ),
+    "charges.extend": Command(
+        realized,
+        lambda ledger, charge, key: ledger.charges.extend(charge, service_period_to=COLLECTED, command_id=key),
+        usage_of,
+    ),
+    "charges.record_payment": Command(
+        sold, lambda ledger, bought, key: ledger.charges.record_payment(bought, "authorized", command_id=key), bought_of
+    ),
+    "charges.set_override": Command(
+        realized, lambda ledger, charge, key: ledger.charges.set_override(charge, name="New", command_id=key), usage_of
+    ),
+    "charges.shrink": Command(
+        realized,
+        lambda ledger, charge, key: ledger.charges.shrink(charge, service_period_to=WITHIN, command_id=key),
+        usage_of,
+    ),
+    "charges.void_purchase": Command(
+        sold, lambda ledger, bought, key: ledger.charges.void_purchase(bought, command_id=key), bought_of
+    ),
+    "credits.cancel": Command(
+        _grant_later, lambda ledger, bought, key: ledger.credits.cancel(bought, command_id=key), bought_of
+    ),
+    "credits.grant": Command(realized, lambda ledger, _, key: ledger.credits.grant("acme", "25", command_id=key)),
+    "credits.receive": Command(
+        sold, lambda ledger, bought, key: ledger.credits.receive(bought, "60", command_id=key), bought_of
+    ),
+    "credits.record_payment": Command(
+        sold, lambda ledger, bought, key: ledger.credits.record_payment(bought, "paid", command_id=key), bought_of
+    ),
+    "credits.recover": Command(written_off, lambda ledger, _, key: ledger.credits.recover("acme", command_id=key)),
+    "credits.reduce": Command(
+        paid, lambda ledger, bought, key: ledger.credits.reduce(bought, "20", command_id=key), bought_of
+    ),
+    "credits.refund": Command(
+        voided, lambda ledger, bought, key: ledger.credits.refund(bought, command_id=key), bought_of
+    ),
+    "credits.reverse_payment": Command(
+        paid, lambda ledger, bought, key: ledger.credits.reverse_payment(bought, "10", command_id=key), bought_of
+    ),
+    "credits.sell": Command(
+        realized,
+        lambda ledger, _, key: ledger.credits.sell(
+            "acme", "25", cost_basis="0.5", settlement="invoice", command_id=key
+        ),
+    ),
+    "credits.void": Command(
+        paid,
+        lambda ledger, bought, key: ledger.credits.void(bought, payment_adjustment="refund", command_id=key),
+        bought_of,
+    ),
+    "credits.write_off": Command(realized, lambda ledger, _, key: ledger.credits.write_off("acme", command_id=key)),
+    "customers.change_profile": Command(
+        bare, lambda ledger, _, key: ledger.customers.change_profile("acme", zone="Europe/Berlin", command_id=key)
+    ),
+    "customers.create": Command(bare, lambda ledger, _, key: ledger.customers.create("globex", command_id=key)),
+    "invoices.advance": Command(
+        lambda ledger: (drafted(ledger), at(ledger, COLLECTED)),
+        lambda ledger, invoice, key: ledger.invoices.advance(invoice, command_id=key),
+        invoice_of,
+    ),
+    "invoices.advance_due": Command(due, lambda ledger, _, key: ledger.invoices.advance_due("acme", command_id=key)),
+    "invoices.approve": Command(
+        collected, lambda ledger, invoice, key: ledger.invoices.approve(invoice, command_id=key), invoice_of
+    ),
+    "invoices.delete": Command(
+        collected, lambda ledger, invoice, key: ledger.invoices.delete(invoice, command_id=key), invoice_of
+    ),
+    "invoices.invoice_pending_lines": Command(
+        due, lambda ledger, _, key: ledger.invoices.invoice_pending_lines("acme", command_id=key)
+    ),
+    "invoices.record_payment": Command(
+        issued,
+        lambda ledger, invoice, key: ledger.invoices.record_payment(invoice, "paid", amount="60", command_id=key),
+        invoice_of,
+    ),
+    "invoices.retry": Command(
+        sync_failed, lambda ledger, invoice, key: ledger.invoices.retry(invoice, command_id=key), invoice_of
+    ),
+    "invoices.void": Command(
+        issued, lambda ledger, invoice, key: ledger.invoices.void(invoice, command_id=key), invoice_of
+    ),
+    "invoices.write_off": Command(
+        issued, lambda ledger, invoice, key: ledger.invoices.write_off(invoice, command_id=key), invoice_of
+    ),
+    "periods.close": Command(realized, lambda ledger, _, key: ledger.periods.close("2026-01", command_id=key)),
+    "periods.reopen": Command(
+        closed, lambda ledger, _, key: ledger.periods.reopen("2026-01", reason="late bill", command_id=key)
+    ),
+    "settings.change_default_profile": Command(
+        bare, lambda ledger, _, key: ledger.settings.change_default_profile(zone="Asia/Tokyo", command_id=key)
+    ),
+    "settings.change_policies": Command(
+        bare, lambda ledger, _, key: ledger.settings.change_policies(Policies.reference(), command_id=key)
+    ),
+    "settings.change_tax": Command(bare, lambda ledger, _, key: ledger.settings.change_tax(["vat"], command_id=key)),
+    "worker.run_once": Command(
+        lambda ledger: (due(ledger), usage_charge(ledger), at(ledger, COLLECTED)),
+        lambda ledger, _, key: ledger.worker.run_once(command_id=key),
+    ),
+}
+"""By group and method, as somebody who uses the facade finds them."""
+
+
+def commands_of_the_facade() -> set[str]:
+    """Every public method of every group that takes a command id."""
+    with Ledger.open("memory:") as ledger:
+        return {
+            f"{group}.{name}"
+            for group, part in vars(ledger).items()
+            if group != "store"
+            for name, method in inspect.getmembers(part, inspect.ismethod)
+            if not name.startswith("_") and "command_id" in inspect.signature(method).parameters
+        }
+
+
+def meanwhile(ledger: Ledger) -> None:
+    """Others act upon everything there is, as far as it lets them, and what is due then is done."""
+    for charge in ledger.charges.list("acme"):
+        acts: tuple[Callable[[], object], ...] = (
+            partial(ledger.charges.set_override, charge.id, name="Renamed", invoice_at=LATER),
+            partial(ledger.charges.extend, charge.id, service_period_to=LATER),
+            partial(ledger.charges.delete, charge.id),
+            partial(ledger.credits.record_payment, charge.id, "paid"),
+            partial(ledger.credits.void, charge.id),
+        )
+        _as_far_as_it_goes(acts)
+    for invoice in ledger.invoices.list("acme"):
+        steps: tuple[Callable[[], object], ...] = (
+            partial(ledger.invoices.approve, invoice.id),
+            partial(ledger.invoices.record_payment, invoice.id, "paid", amount="1"),
+            partial(ledger.invoices.void, invoice.id),
+            partial(ledger.invoices.delete, invoice.id),
+        )
+        _as_far_as_it_goes(steps)
+    ledger.catalogue.define_meter("elsewhere")
+    for feature in ("calls", "files"):
+        ledger.catalogue.define_feature(feature, meter="elsewhere")
+    ledger.customers.change_profile("acme", zone="America/Lima")
+    ledger.settings.change_policies(Policies.reference())
+    ledger.credits.grant("acme", "7")
+    ledger.worker.run_once()
+
+
+def _as_far_as_it_goes(acts: Iterable[Callable[[], object]]) -> None:
+    for act in acts:
+        with suppress(LedgerError):
+            act()
+
+
+# ── what came of it ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def told(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """The whole log: the name of every event and its body, ids numbered as they first appear.
+
+    Two ledgers that went through the same differ in nothing but the ids that they drew.
+    """
+    numbers: dict[str, str] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        return numbers.setdefault(found.group(), f"#{len(numbers)}")
+
+    for row in ledger.store.read_log(0, 1_000_000):
+        record = mapper.decode(row.name, row.data)
+        body = msgspec.json.encode(record.body, order="deterministic").decode()
+        yield row.name, re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", numbered, body)
+
+
+def balances(ledger: Ledger) -> tuple[object, ...]:
+    """What the customer has, as the views tell it."""
+    return ledger.views.balance("acme").settled, ledger.views.addresses("acme")
+
+
+def broken_off(name: str, fail_at: int | None, url: str = "memory:") -> tuple[list[tuple[str, str]], object, Counting]:
+    """Send a command of which one call fails, then send it again under the same id: the log, the balances, the calls.
+
+    Without `fail_at` nothing fails and it is sent once: what the others have to come to.
+    """
+    command, probe = COMMANDS[name], Counting(fail_at)
+    with open_ledger(url, probe) as ledger:
+        command.prepare(ledger)
+        target = command.target(ledger)
+        probe.armed = True
+        try:
+            command.send(ledger, target, "once")
+        except LedgerError:
+            if fail_at is None:
+                raise
+        probe.armed = False
+        if fail_at is not None:
+            command.send(ledger, target, "once")
+        report = ledger.audit.verify()
+        assert report.sound, report
+        return list(told(ledger)), balances(ledger), probe
+
+
+class Counting:
+    """A probe that counts calls once it is armed, and makes one of them fail."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.armed = False
+        self.fail_at = fail_at
+        self.calls: list[str] = []
+
+    def __call__(self, call: str) -> None:
+        if not self.armed:
+            return
+        self.calls.append(call)
+        if len(self.calls) == self.fail_at:
+            raise Unavailable(call, "made to fail")
