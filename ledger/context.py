@@ -14,8 +14,8 @@ from aggregates.values.money import Currency
 from ledger import validation
 from ledger.lookups import Lookups
 from ledger.ports import Clock, InvoicingSystem, Probe, Taxes
-from ledger.store.follow import Follower
 from ledger.setbacks import Setbacks
+from ledger.store.follow import Follower
 from ledger.store.repository import Repository
 from ledger.units import Done, Unit, Units, Work
 

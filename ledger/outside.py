@@ -86,11 +86,11 @@ class Outside:
         findings = Findings()
         self._context.require_customer(findings, notice.customer)
         validation.fail(findings)
-        if not self.is_used:
-            message = "invoices are made inside; the policy `invoicing` is to be outside for others to make them"
-            raise PreconditionFailed(message, notice.charge_id)
 
         def decide(work: Work) -> Told:
+            if self._context.within(work).settings().policies.invoicing is not Invoicing.OUTSIDE:
+                message = "invoices are made inside; the policy `invoicing` is to be outside for others to make them"
+                raise PreconditionFailed(message, notice.charge_id)
             self._charges.rounds.tell(work, notice.customer, notice)
             index(work)
             return Told(notice.charge_id)

@@ -13,7 +13,9 @@ from ledger.ports import SettableClock
 
 def storm(ledger: Ledger, threads: int, each: int) -> tuple[int, int]:
     """Grants of 1 that were acknowledged, and those given back as worth trying again. Raises any other refusal."""
-    granted, given_back, others = [], [], []
+    granted: list[object] = []
+    given_back: list[object] = []
+    others: list[LedgerError] = []
     start = threading.Barrier(threads)
 
     def work() -> None:

@@ -18,9 +18,12 @@ import msgspec
 
 from aggregates.charges.intent import ChargeType
 from aggregates.charges.requests import Delete, NewPurchase, PatchSource, RequestedSettlement
-from aggregates.policies import Policies
+from aggregates.invoices.effects import LineCreated
+from aggregates.invoices.lines import LineKind
+from aggregates.policies import Invoicing, Policies
 from aggregates.values.errors import LedgerError, Unavailable
 from aggregates.values.money import fiat
+from aggregates.values.period import period
 from ledger.facade import Ledger
 from ledger.ports import Probe, SettableClock
 from ledger.prices import unit
@@ -232,6 +235,69 @@ def _grant_later(ledger: Ledger) -> None:
     ledger.credits.grant("acme", "20", effective_at=START)
 
 
+def complete(ledger: Ledger) -> None:
+    """A draft whose collection is complete."""
+    drafted(ledger)
+    at(ledger, COLLECTED)
+
+
+def much_due(ledger: Ledger) -> None:
+    """Fees and usage whose collection is complete, and nobody has advanced them."""
+    due(ledger)
+    usage_charge(ledger)
+    at(ledger, COLLECTED)
+
+
+def billed_in_part(ledger: Ledger) -> None:
+    """Usage of the first half of January, on an invoice that was issued."""
+    bare(ledger)
+    usage_charge(ledger, BY_INVOICE)
+    used(ledger, "5", "2026-01-10T00:00:00Z")
+    at(ledger, WITHIN)
+    ledger.charges.advance("acme")
+    ledger.invoices.invoice_pending_lines("acme")
+    at(ledger, "2026-01-16T00:02:00Z")
+    ledger.invoices.advance_due("acme")
+
+
+def drafted_beside(ledger: Ledger) -> None:
+    """The draft, and a fee that came too late for it."""
+    drafted(ledger)
+    fee_charge(ledger, BY_INVOICE)
+
+
+def made_outside(ledger: Ledger) -> None:
+    """A fee that an invoicing system outside is to put on an invoice."""
+    bare(ledger)
+    outside = msgspec.structs.replace(Policies.standard(), invoicing=Invoicing.OUTSIDE)
+    ledger.settings.change_policies(outside)
+    fee_charge(ledger, BY_INVOICE)
+    at(ledger, START)
+
+
+def waiting_of(ledger: Ledger) -> UUID:
+    """The charge that waits to be invoiced, the newest of several."""
+    return [charge.id for charge in ledger.charges.list("acme") if charge.gathering_line is not None][-1]
+
+
+def fee_line_of(ledger: Ledger) -> UUID:
+    """The line of a flat fee on the invoice."""
+    lines = ledger.invoices.get(invoice_of(ledger)).lines
+    return next(line.line_id for line in lines if line.kind is LineKind.FLAT)
+
+
+def _line_made(ledger: Ledger, charge: UUID, command: str) -> object:
+    notice = LineCreated(
+        customer="acme",
+        invoice_id=UUID(int=1),
+        line_id=UUID(int=2),
+        charge_id=charge,
+        period=period(START, END),
+        currency=fiat("USD"),
+    )
+    return ledger.outside.tell(notice, command_id=command)
+
+
 COMMANDS: dict[str, Command] = {
     "catalogue.define_cost_basis": Command(
         tokens,
@@ -278,6 +344,11 @@ COMMANDS: dict[str, Command] = {
     "charges.void_purchase": Command(
         sold, lambda ledger, bought, key: ledger.charges.void_purchase(bought, command_id=key), bought_of
     ),
+    "charges.shrink_to_realized": Command(
+        billed_in_part,
+        lambda ledger, charge, key: ledger.charges.shrink_to_realized(charge, service_period_to=WITHIN, command_id=key),
+        usage_of,
+    ),
     "credits.cancel": Command(
         _grant_later, lambda ledger, bought, key: ledger.credits.cancel(bought, command_id=key), bought_of
     ),
@@ -314,8 +385,45 @@ COMMANDS: dict[str, Command] = {
         bare, lambda ledger, _, key: ledger.customers.change_profile("acme", zone="Europe/Berlin", command_id=key)
     ),
     "customers.create": Command(bare, lambda ledger, _, key: ledger.customers.create("globex", command_id=key)),
+    "invoices.add_fee": Command(
+        drafted,
+        lambda ledger, invoice, key: ledger.invoices.add_fee(
+            invoice, amount="5", period_from=START, period_to=END, command_id=key
+        ),
+        invoice_of,
+    ),
+    "invoices.add_usage": Command(
+        drafted,
+        lambda ledger, invoice, key: ledger.invoices.add_usage(
+            invoice, feature="calls", price=unit("2"), period_from=START, period_to=END, command_id=key
+        ),
+        invoice_of,
+    ),
+    "invoices.attach": Command(
+        drafted_beside,
+        lambda ledger, charge, key: ledger.invoices.attach(invoice_of(ledger), charge, command_id=key),
+        waiting_of,
+    ),
+    "invoices.credit": Command(
+        issued, lambda ledger, invoice, key: ledger.invoices.credit(invoice, amount="5", command_id=key), invoice_of
+    ),
+    "invoices.delete_line": Command(
+        drafted,
+        lambda ledger, line, key: ledger.invoices.delete_line(invoice_of(ledger), line, command_id=key),
+        fee_line_of,
+    ),
+    "invoices.describe": Command(
+        drafted,
+        lambda ledger, invoice, key: ledger.invoices.describe(invoice, "January", command_id=key),
+        invoice_of,
+    ),
+    "invoices.edit_line": Command(
+        drafted,
+        lambda ledger, line, key: ledger.invoices.edit_line(invoice_of(ledger), line, amount="40", command_id=key),
+        fee_line_of,
+    ),
     "invoices.advance": Command(
-        lambda ledger: (drafted(ledger), at(ledger, COLLECTED)),
+        complete,
         lambda ledger, invoice, key: ledger.invoices.advance(invoice, command_id=key),
         invoice_of,
     ),
@@ -343,6 +451,7 @@ COMMANDS: dict[str, Command] = {
     "invoices.write_off": Command(
         issued, lambda ledger, invoice, key: ledger.invoices.write_off(invoice, command_id=key), invoice_of
     ),
+    "outside.tell": Command(made_outside, _line_made, waiting_of),
     "periods.close": Command(realized, lambda ledger, _, key: ledger.periods.close("2026-01", command_id=key)),
     "periods.reopen": Command(
         closed, lambda ledger, _, key: ledger.periods.reopen("2026-01", reason="late bill", command_id=key)
@@ -355,7 +464,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "settings.change_tax": Command(bare, lambda ledger, _, key: ledger.settings.change_tax(["vat"], command_id=key)),
     "worker.run_once": Command(
-        lambda ledger: (due(ledger), usage_charge(ledger), at(ledger, COLLECTED)),
+        much_due,
         lambda ledger, _, key: ledger.worker.run_once(command_id=key),
     ),
 }
