@@ -123,10 +123,13 @@ class Lifecycle(Generic[S, T, C, R]):
         row.then(context, row)
         return row
 
-    def walk(self, status: Callable[[], S], context: C) -> Iterator[R]:
-        """Fire `next` until no row holds: "advance until stable" (lifecycles §4.2). Bounded by the table."""
+    def walk(self, status: Callable[[], S], context: C, rounds: int = 1) -> Iterator[R]:
+        """Fire `next` until no row holds: "advance until stable" (lifecycles §4.2). Bounded by the table.
+
+        `rounds`: how often the path may be gone through, for what is realized in parts.
+        """
         forward = cast("T", Trigger.NEXT)  # the same word in every lifecycle
-        for _ in range(len(self.rows) + 1):
+        for _ in range(len(self.rows) * rounds + 1):
             row = self.permitted(status(), forward, context)
             if row is None:
                 return

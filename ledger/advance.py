@@ -6,6 +6,7 @@ record of its failure, and does not hold up the others; a store or port that fai
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -15,12 +16,17 @@ from aggregates.charges import state as charge_state
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType
 from aggregates.charges.state import Charge
+from aggregates.lifecycle import Status
+from aggregates.policies import RunCuts
 from aggregates.values.errors import OUTAGES, ChargeNotFound, LedgerError
 from ledger import pools
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.store.store import ChargeIndexRow, Reservation
 from ledger.units import Work
+
+_RUNNING = (ChargeType.USAGE_BASED.value, Status.ACTIVE.value)
+_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class FailedAdvance(msgspec.Struct, frozen=True):
@@ -77,7 +83,23 @@ class Advancer:
         if charge is None:
             raise ChargeNotFound(charge_id)
         work.load(*deciding.streams_needed(charge))
-        return deciding.advance(work.draft, charge_id, self._facts.of_charge(work, charge, facts))
+        moved = deciding.advance(work.draft, charge_id, self._facts.of_charge(work, charge, facts))
+        if charge.charge_type is ChargeType.CREDIT_PURCHASE:
+            self._look_sooner(work, charge, facts)
+        return moved
+
+    def _look_sooner(self, work: Work, purchase: Charge, facts: Facts) -> None:
+        """Let usage that is running follow credit which this unit granted; other charges of the customer, if open."""
+        granted = purchase.pool.id in {held.stream.id for held in work.draft.touched()}
+        if not granted or facts.policies.run_cuts is not RunCuts.LOT_BOUNDS:
+            return
+        rows = self._context.repository.store.charges_of(self._context.namespace, purchase.customer, _ANY_TIME)
+        running = [row.charge for row in rows if (row.charge_type, row.status) == _RUNNING]
+        work.load(*(charge_state.stream(charge_id, purchase.customer) for charge_id in running))
+        for charge_id in running:
+            charge: Charge = work.draft.state(charge_id)
+            if charge.pool == purchase.pool:
+                deciding.look_sooner(work.draft, charge_id, self._facts.naming(work, charge, facts))
 
     def _due(self, work: Work, customer: str) -> list[UUID]:
         rows = self._context.repository.store.charges_of(self._context.namespace, customer, work.now)

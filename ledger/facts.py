@@ -86,10 +86,14 @@ class FactFinder:
         features = {**facts.features, **_features(look, deciding.features_needed(charge))}
         histories = self.histories(work, charge)
         known = msgspec.structs.replace(facts, features=features, cost_bases=_rate(look, charge), histories=histories)
-        run: RealizationRun | None = work.draft.state(charge.current_run_id) if charge.current_run_id else None
-        needed = deciding.quantities_needed(charge, run, known)
+        needed = deciding.quantities_needed(work.draft, charge.id, known)
         quantities = {question: self._ask(look, charge.customer, question) for question in needed}
         return msgspec.structs.replace(known, quantities=quantities)
+
+    def naming(self, work: Work, charge: Charge, facts: Facts) -> Facts:
+        """The same with the feature of one charge."""
+        features = _features(self._context.within(work), deciding.features_needed(charge))
+        return msgspec.structs.replace(facts, features={**facts.features, **features})
 
     def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
         """Pools with what was sealed, where a correction of the charge's runs would need it."""
@@ -113,9 +117,7 @@ class FactFinder:
 
     def previewing(self, work: Work, charge: Charge, facts: Facts) -> Facts:
         """The same with what a preview of what waits to be invoiced has to know."""
-        look = self._context.within(work)
-        features = {**facts.features, **_features(look, deciding.features_needed(charge))}
-        known = msgspec.structs.replace(facts, features=features)
+        look, known = self._context.within(work), self.naming(work, charge, facts)
         question = deciding.preview_needed(work.draft, charge.id, known)
         answers = {question: self._ask(look, charge.customer, question)} if question is not None else {}
         return msgspec.structs.replace(known, quantities=answers)

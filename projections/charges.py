@@ -11,6 +11,7 @@ from uuid import UUID
 
 from aggregates.charges.events import (
     EVENTS,
+    AdvanceBroughtForward,
     BaseIntentAmended,
     ChargeAdvanceFailed,
     ChargeCreated,
@@ -146,6 +147,8 @@ def _changes(row: ChargeRow, body: Any, at: datetime) -> dict[str, Any]:
     match body:
         case RealizationRunOpened():
             return {"current_run": body.run_id, "run_count": row.run_count + 1}
+        case AdvanceBroughtForward():
+            return {"advance_after": body.advance_after}
         case RealizationRunClosed():
             return {"current_run": None, "advance_after": body.advance_after}
         case FeatureResolved():

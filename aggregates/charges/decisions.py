@@ -146,6 +146,14 @@ def advance(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
     return _layered(turn.charge).advance(turn)
 
 
+def look_sooner(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Let the charge follow credit that its pool gained: whether the clock has to look at it sooner."""
+    turn = Turn(draft, charge_id, facts)
+    if turn.charge.charge_type is not ChargeType.USAGE_BASED or turn.charge.is_invoiced:
+        return False
+    return usage.look_sooner(turn)
+
+
 def note_failure(draft: Draft, charge_id: UUID, refusal: LedgerError) -> bool:
     """Record why advancing was refused; whether it was news (lifecycles §22 row 15, decision 25).
 
@@ -405,11 +413,13 @@ def features_needed(charge: Charge) -> tuple[str, ...]:
     return () if ref is None or charge.resolved_feature is not None else (ref.name,)
 
 
-def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
-    """What meters have to answer before the charge advances; `run` is its current run. See `usage_based.decisions`."""
+def quantities_needed(draft: Draft, charge_id: UUID, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """What meters have to answer before the charge advances; its streams are in hand. See `usage_based.decisions`."""
+    charge: Charge = draft.state(charge_id)
     if charge.charge_type is not ChargeType.USAGE_BASED or charge.is_invoiced:
         return ()
-    return usage.quantities_needed(charge, run, facts)
+    run: RealizationRun | None = draft.state(charge.current_run_id) if charge.current_run_id else None
+    return usage.quantities_needed(charge, run, facts, draft.state(charge.pool.id))
 
 
 def quantities_answering(

@@ -238,10 +238,17 @@ class PaymentSettlementAwaited(DomainEvent, frozen=True, kw_only=True):
 
 
 class ChargeReactivated(DomainEvent, frozen=True, kw_only=True):
-    """A part is invoiced and the charge goes on with the rest of its period."""
+    """A part is realized and the charge goes on with the rest of its period."""
 
     NAME: ClassVar[str] = "charge.reactivated.v1"
     moved: Moved
+
+
+class AdvanceBroughtForward(DomainEvent, frozen=True, kw_only=True):
+    """Credit that came later starts or expires before the clock had something to do: now it has, at that moment."""
+
+    NAME: ClassVar[str] = "charge.advance_brought_forward.v1"
+    advance_after: Instant
 
 
 class RunPaymentNoted(DomainEvent, frozen=True, kw_only=True):
@@ -483,6 +490,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     InvoiceIssueRecorded,
     PaymentSettlementAwaited,
     ChargeReactivated,
+    AdvanceBroughtForward,
     RunPaymentNoted,
     GatheringLineRequested,
     GatheringLineUpserted,
@@ -522,6 +530,7 @@ ChargeEvent: TypeAlias = (
     | InvoiceIssueRecorded
     | PaymentSettlementAwaited
     | ChargeReactivated
+    | AdvanceBroughtForward
     | RunPaymentNoted
     | GatheringLineRequested
     | GatheringLineUpserted

@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges.events import (
+    AdvanceBroughtForward,
     BaseIntentAmended,
     ChargeActivated,
     ChargeAdvanceFailed,
@@ -357,6 +358,8 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return {}
         case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted():
             return {}
+        case AdvanceBroughtForward():
+            return {"advance_after": body.advance_after}
         case PaymentAwaited() | PaymentSettlementAwaited():
             return {}
         case InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested():

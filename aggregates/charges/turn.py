@@ -38,13 +38,18 @@ CREDIT_MODE = {
 
 
 class Turn:
-    """One charge while a decision is made about it; `notice` is what its invoice told it, if that is what moves it."""
+    """One charge while a decision is made about it.
+
+    `notice` is what its invoice told it, if that is what moves it. `run_ends` are the ends of the runs it may start,
+    as they were known when meters were asked; None outside of advancing.
+    """
 
     def __init__(self, draft: Draft, charge_id: UUID, facts: Facts) -> None:
         self.draft = draft
         self.charge_id = charge_id
         self.facts = facts
         self.notice: LineNotice | None = None
+        self.run_ends: tuple[Instant, ...] | None = None
 
     # ── what guards read ─────────────────────────────────────────────────────────────────────────────────────
 

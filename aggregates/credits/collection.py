@@ -56,22 +56,30 @@ def select(
     """Choose lots for an amount, in collection order; books nothing.
 
     A charge booked before its cut takes no more than the lot holds when it is booked: a lot that becomes effective
-    in between would be negative until then (ledger §4).
+    in between would be negative until then (ledger §4). What a correction gave back at the booked time pays first: it
+    lay in the lot it came from until then, and rating a run anew leaves the same credit as rating it once.
     """
     since = as_of if booked_at is None else min(as_of, booked_at)
     chosen: list[Selected] = []
     eligible = [
-        lot for lot in pool.lots.values() if lot.balance > 0 and lot.is_live(as_of) and is_allocable(lot, feature)
+        lot
+        for lot in pool.lots.values()
+        if lot.balance > 0 and (lot.is_live(as_of) or _is_back(lot, booked_at)) and is_allocable(lot, feature)
     ]
-    eligible.sort(key=collection_order)
+    eligible.sort(key=lambda lot: (not _is_back(lot, booked_at), collection_order(lot)))
     for lot in eligible:
         if amount <= 0:
             break
-        taken = min(amount, lot.spendable(since))
+        taken = min(amount, lot.spendable(lot.effective_at if _is_back(lot, booked_at) else since))
         if taken > 0:
             chosen.append(Selected(lot, taken))
             amount -= taken
     return chosen
+
+
+def _is_back(lot: Lot, booked_at: Instant | None) -> bool:
+    """Whether the lot was opened at that very time by credit that came back, and is live then."""
+    return booked_at is not None and lot.returned and lot.effective_at == booked_at and lot.is_live(booked_at)
 
 
 @exact

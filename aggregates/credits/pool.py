@@ -40,6 +40,8 @@ class Lot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_default
     After expiry the entries of plan, releases and reopens bring the lot to zero at every booked time, because each
     is booked at max(expires_at, the time of its cause) (ledger §6.9); so the open plan of an expiring lot is its
     `balance`, and nothing about plans needs keeping.
+
+    `returned`: a correction opened it, for credit that had expired or was sealed where it came from.
     """
 
     sequence: int
@@ -49,6 +51,7 @@ class Lot(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_default
     expires_at: Instant | None = None
     balance: Decimal = ZERO
     moves: list[Move] = []
+    returned: bool = False
 
     def spendable(self, as_of: Instant) -> Decimal:
         """The minimum of the balance at `as_of` and at every later booked time (ledger §6.2, D1).

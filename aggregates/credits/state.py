@@ -261,6 +261,7 @@ class _Hand:
                 effective_at=restored.effective_at,
                 expires_at=restored.expires_at,
                 moves=[],
+                returned=True,
             )
             self._open(lot)
             if restored.source is not None:

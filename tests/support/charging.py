@@ -175,6 +175,8 @@ class World:
         now = timestamp(at)
         draft = Draft(origin(now), EVOLVERS)
         self._hold(draft, stream(charge, CUSTOMER))
+        for needed in decisions.streams_needed(draft.state(charge)):
+            self._hold(draft, needed)
         return Turn(draft, charge, self._facts_at(now))
 
     def facts_at(self, at: str) -> Facts:
@@ -192,9 +194,7 @@ class World:
         """Advance one charge as far as the clock allows."""
 
         def decide(draft: Draft, facts: Facts) -> bool:
-            state: Charge = draft.state(charge)
-            run: RealizationRun | None = draft.state(state.current_run_id) if state.current_run_id else None
-            needed = decisions.quantities_needed(state, run, facts)
+            needed = decisions.quantities_needed(draft, charge, facts)
             self.asked.extend(needed)
             answers = {question: self._answer(question) for question in needed}
             return decisions.advance(draft, charge, msgspec.structs.replace(facts, quantities=answers))

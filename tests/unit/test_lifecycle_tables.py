@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path as File
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING
@@ -21,8 +22,9 @@ from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import invoiced as invoiced_usage
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger
+from aggregates.policies import Policies
 from aggregates.values.errors import UnsupportedOperation
-from aggregates.values.period import timestamp
+from aggregates.values.period import Duration, timestamp
 from tests.support.charging import World, fee_terms, new_fee, new_purchase, new_usage, usage_terms
 
 LIFECYCLES = [
@@ -80,12 +82,16 @@ def test_every_status_that_is_not_an_end_has_a_way_out(path: Path[Turn], policy:
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_no_row_comes_back_without_a_patch(path: Path[Turn]) -> None:
-    """`next` makes no loop, so that advancing until stable ends; only what an invoice does begins again."""
+    """`next` makes no loop, so that advancing until stable ends; only what an invoice does begins again.
+
+    The one way back is to the next part of a period that is cut, which ends later than the one before.
+    """
     order: dict[Status, int] = {}
 
     def depth(status: Status, seen: frozenset[Status]) -> int:
         assert status not in seen, f"{status} is on a loop"
-        after = [row.to for row in path.rows if row.status is status and row.on is Trigger.NEXT]
+        rows = [row for row in path.rows if row.status is status and row.on is Trigger.NEXT]
+        after = [row.to for row in rows if row.rule != "U8"]
         order[status] = 1 + max((depth(to, seen | {status}) for to in after), default=0)
         return order[status]
 
@@ -124,7 +130,7 @@ def test_the_patch_policy_has_a_line_for_every_status_of_the_path(path: Path[Tur
 
 
 def test_the_paths_have_the_rows_of_the_specification() -> None:
-    assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "C1", "C2", "C3"]
+    assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "U8", "C1", "C2", "C3"]
     assert [row.rule for row in flat_fee.PATH.rows] == ["F2", "F3", "C1", "C2", "C3", "C4"]
     usage = ["V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9a", "V9b", "V9a", "V9b", "V10", "V11", "C1", "C2", "C3"]
     assert [row.rule for row in invoiced_usage.PATH.rows] == usage
@@ -175,6 +181,15 @@ def usage_at(status: Status, *, override: bool = True) -> Bringing:
         return world, charge
 
     return bring
+
+
+def usage_in_parts() -> tuple[World, UUID]:
+    """A usage charge of January whose first part was just realized, and whose second is to come."""
+    world = World(policies=IN_PARTS)
+    [charge] = world.create(new_usage(), at=BEFORE)
+    world.advance(charge, "2026-01-23T00:01Z")
+    world.rewind(Status.REALIZATION_COMPLETED)
+    return world, charge
 
 
 def fee_at(status: Status, *, override: bool = True) -> Bringing:
@@ -263,8 +278,11 @@ def test_a_purchase_can_be_met_in_every_status(status: Status) -> None:
 
 # ── every row ────────────────────────────────────────────────────────────────────────────────────────────────
 
-MOMENT_OF_ROW = {"C1": BEFORE}
+MOMENT_OF_ROW = {"C1": BEFORE, "U8": "2026-01-31"}
 """When a row's guard holds; at the end of collection where nothing else is said."""
+
+IN_PARTS = msgspec.structs.replace(Policies.reference(), periodic_runs=Duration(days=20))
+"""January in two parts, that are cut on the 21st."""
 
 
 def steps(world: World) -> list[tuple[Status, Status, Trigger]]:
@@ -275,7 +293,8 @@ def steps(world: World) -> list[tuple[Status, Status, Trigger]]:
 
 @pytest.mark.parametrize("row", PATH.rows, ids=lambda row: row.rule)
 def test_every_row_of_usage_is_walked(row: Row[Turn]) -> None:
-    world, charge = AT[row.status]()
+    bring = usage_in_parts if row.rule == "U8" else AT[row.status]
+    world, charge = bring()
 
     assert world.advance(charge, MOMENT_OF_ROW.get(row.rule, COLLECTED))
 

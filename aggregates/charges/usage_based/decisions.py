@@ -6,9 +6,12 @@ together, a status that does not permit it. What is emitted after them cannot be
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from aggregates.charges import patches
 from aggregates.charges.collection import collected_after
 from aggregates.charges.events import (
+    AdvanceBroughtForward,
     ChargeDeleted,
     ChargeReopened,
     CreditRefund,
@@ -23,50 +26,81 @@ from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, PatchSource, SetOverride
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based import cuts
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, feature_of
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
+from aggregates.credits.pool import CreditPool
 from aggregates.lifecycle import Cell, Status, Trigger
 from aggregates.rating.parts import parts_needed
 from aggregates.runs.events import VoidReason
 from aggregates.runs.state import RealizationRun
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 
 # ── advancing ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def advance(turn: Turn) -> bool:
-    """Walk `next` until no row holds; whether the charge moved. Needs the answers to `quantities_needed`."""
-    return bool(list(PATH.walk(lambda: turn.charge.status, turn)))
+    """Walk `next` until no row holds; whether the charge moved. Needs the answers to `quantities_needed`.
+
+    The cuts are those for which meters were asked: what the walk itself does to credit makes no new ones.
+    """
+    turn.run_ends = cuts.run_ends(turn.charge, turn.facts, turn.pool, cuts.left_over(turn.charge))
+    rounds = len(turn.run_ends) + 1
+    return bool(list(PATH.walk(lambda: turn.charge.status, turn, rounds)))
+
+
+def look_sooner(turn: Turn) -> bool:
+    """Move the next look at the charge forward, where credit that came later starts or expires before it.
+
+    Only where a run could start then; what waits for collection finds the next cut when that is complete.
+    """
+    charge = turn.charge
+    if charge.status is not Status.ACTIVE or charge.advance_after is None:
+        return False
+    end = cuts.next_end(turn)
+    if end >= charge.advance_after:
+        return False
+    turn.emit(AdvanceBroughtForward(advance_after=end))
+    return True
 
 
 STARTS_RUN = frozenset({Status.CREATED, Status.ACTIVE, Status.ACTIVE_CLEAR_OVERRIDE})
-"""The statuses from which advancing gets to the start of a run, once the period is over."""
+"""The statuses from which advancing gets to the start of a run, once what it covers is over."""
 
 
-def quantities_needed(charge: Charge, run: RealizationRun | None, facts: Facts) -> tuple[QuantityNeeded, ...]:
-    """What a meter has to answer before the charge advances: at most one question, as bounds are fixed from the start.
+def quantities_needed(
+    charge: Charge, run: RealizationRun | None, facts: Facts, pool: CreditPool | None
+) -> tuple[QuantityNeeded, ...]:
+    """What a meter has to answer before the charge advances: one question a run, whose bounds are fixed.
 
-    `run` is the current run. A charge that catches up from `created` to `final` at once asks the same for its
-    provisional and for its last rating.
+    `run` is the current run, `pool` what the charge is paid from. A charge that catches up asks the same for the
+    provisional and for the last rating of a run, and goes on to the next once its collection is complete.
     """
-    layer = charge.intent.effective
-    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
-    period = layer.service_period
+    needed: list[QuantityNeeded] = []
     if run is not None:
         assert run.stored_at_lt is not None, f"run {run.id} has no collection end"
         assert run.meter_id is not None, f"run {run.id} has no meter"
         if facts.now < collected_after(run.stored_at_lt):
             return ()
-        bounds = (run.meter_id, run.service_period_to, run.stored_at_lt)
-    elif charge.status in STARTS_RUN and facts.now >= period.to:
-        end = facts.collection_interval.after(period.to, facts.zone)
-        bounds = (feature_of(charge, facts).meter_id, period.to, end)
-    else:
+        needed.append(_question(charge, run.meter_id, run.service_period_to, run.stored_at_lt))
+    elif charge.status not in STARTS_RUN:
         return ()
-    meter_id, to, stored_at_lt = bounds
-    parts = parts_needed(layer.price)
-    return (QuantityNeeded(meter_id=meter_id, from_=period.from_, to=to, stored_at_lt=stored_at_lt, parts=parts),)
+    for end in cuts.run_ends(charge, facts, pool, cuts.left_over(charge)):
+        if facts.now < end:
+            break
+        stored_at_lt = cuts.collection_end(facts, end)
+        needed.append(_question(charge, feature_of(charge, facts).meter_id, end, stored_at_lt))
+        if facts.now < collected_after(stored_at_lt):
+            break
+    return tuple(needed)
+
+
+def _question(charge: Charge, meter_id: UUID, to: Instant, stored_at_lt: Instant) -> QuantityNeeded:
+    layer = charge.intent.effective
+    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
+    from_, parts = layer.service_period.from_, parts_needed(layer.price)
+    return QuantityNeeded(meter_id=meter_id, from_=from_, to=to, stored_at_lt=stored_at_lt, parts=parts)
 
 
 # ── patches ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -92,7 +126,7 @@ def _move_period_end(turn: Turn, trigger: Trigger, patch: MovePeriodEnd) -> bool
     new = patches.new_periods(charge.intent.base, trigger, patch)
     PATCHES.require(charge.status, trigger, charge.id)
 
-    patches.move_end(turn, trigger, new, _first_guard(charge, new.service_period.from_, new.service_period.to))
+    patches.move_end(turn, trigger, new, _first_guard(turn, new.service_period))
     _begin_again(turn, trigger, ReopenedReason.PERIOD_CHANGED)
     return True
 
@@ -105,8 +139,7 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
     override = validated_usage_override(patch.terms, turn.facts, meter_of(charge, turn.facts))
     PATCHES.require(charge.status, Trigger.SET_OVERRIDE, charge.id)
 
-    period = override.service_period
-    turn.emit(OverrideSet(override=override, advance_after=_first_guard(charge, period.from_, period.to)))
+    turn.emit(OverrideSet(override=override, advance_after=_first_guard(turn, override.service_period)))
     _begin_again(turn, Trigger.SET_OVERRIDE, ReopenedReason.OVERRIDE_SET)
     return True
 
@@ -134,8 +167,7 @@ def clear_override(turn: Turn, patch: ClearOverride) -> bool:
         turn.void_all_runs(VoidReason.INTENT_CHANGED)
         PATH.fire(turn.charge.status, Trigger.NEXT, turn, charge.id)
         return True
-    period = charge.intent.base.service_period
-    _clear(turn, charge.status, _first_guard(charge, period.from_, period.to))
+    _clear(turn, charge.status, _first_guard(turn, charge.intent.base.service_period))
     turn.void_all_runs(VoidReason.INTENT_CHANGED)
     return True
 
@@ -173,9 +205,9 @@ def delete(turn: Turn, patch: Delete) -> bool:
     return True
 
 
-def _first_guard(charge: Charge, begins: Instant, ends: Instant) -> Instant:
-    """When the clock next has something to do, once the intent has changed: the begin in `created`, else the end."""
-    return begins if charge.status is Status.CREATED else ends
+def _first_guard(turn: Turn, period: Period) -> Instant:
+    """When the clock next has something to do once the intent has changed: the begin in `created`, else a run's end."""
+    return period.from_ if turn.charge.status is Status.CREATED else cuts.first_end(turn, period)
 
 
 def _begin_again(turn: Turn, trigger: Trigger, reason: ReopenedReason) -> None:
@@ -185,7 +217,7 @@ def _begin_again(turn: Turn, trigger: Trigger, reason: ReopenedReason) -> None:
         return
     turn.void_all_runs(VoidReason.INTENT_CHANGED)
     if charge.status is not Status.ACTIVE:
-        moved = turn.moved(Status.ACTIVE, trigger, turn.usage.service_period.to)
+        moved = turn.moved(Status.ACTIVE, trigger, cuts.next_end(turn))
         turn.emit(ChargeReopened(reason=reason, moved=moved))
 
 

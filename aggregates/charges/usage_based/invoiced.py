@@ -29,13 +29,16 @@ from aggregates.charges.events import (
 )
 from aggregates.charges.facts import QuantityNeeded
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
-from aggregates.charges.state import Charge, RunEntry
+from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based.cuts import latest_run, reaches_the_end
 from aggregates.charges.usage_based.lifecycle import (
     complete,
     delete_with_base,
     feature_of,
+    last_run_ends_the_period,
     other_runs,
+    period_goes_on,
     period_has_begun,
     period_has_not_begun,
     rate_and_cover,
@@ -54,28 +57,6 @@ from aggregates.values.errors import Findings
 from aggregates.values.period import Instant
 
 # ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def latest_run(charge: Charge) -> RunEntry | None:
-    """The run that counts and ends last, late adjustments aside; of several that end together the newest."""
-    runs = charge.period_runs
-    return runs[-1] if runs else None
-
-
-def reaches_the_end(charge: Charge, entry: RunEntry) -> bool:
-    """Whether the run covers the end of the effective service period; one that is held beyond it does."""
-    return entry.service_period_to >= charge.intent.effective.service_period.to
-
-
-def last_run_ends_the_period(turn: Turn) -> bool:
-    """What was invoiced last ends the effective service period."""
-    latest = latest_run(turn.charge)
-    return latest is not None and reaches_the_end(turn.charge, latest)
-
-
-def period_goes_on(turn: Turn) -> bool:
-    """There is more of the period to invoice."""
-    return not last_run_ends_the_period(turn)
 
 
 def all_is_billed(turn: Turn) -> bool:

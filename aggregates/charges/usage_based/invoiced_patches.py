@@ -34,7 +34,8 @@ from aggregates.charges.requests import (
 )
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
-from aggregates.charges.usage_based.invoiced import PATCHES, PATH, ask_to_delete, latest_run
+from aggregates.charges.usage_based.cuts import latest_run
+from aggregates.charges.usage_based.invoiced import PATCHES, PATH, ask_to_delete
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger

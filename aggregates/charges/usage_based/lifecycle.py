@@ -14,6 +14,7 @@ from aggregates.charges.events import (
     ChargeActivated,
     ChargeDeleted,
     ChargeFinalized,
+    ChargeReactivated,
     ChargeReopened,
     CollectionAwaited,
     CreditRefund,
@@ -28,6 +29,7 @@ from aggregates.charges.facts import Facts, QuantityNeeded
 from aggregates.charges.intent import LayerName
 from aggregates.charges.state import Charge, ResolvedFeature
 from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based import cuts
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.rating.parts import parts_needed
 from aggregates.rating.requests import RunEngine
@@ -49,9 +51,10 @@ def period_has_not_begun(turn: Turn) -> bool:
     return not period_has_begun(turn)
 
 
-def period_is_over(turn: Turn) -> bool:
-    """The clock has reached the end of the effective service period."""
-    return turn.now >= turn.usage.service_period.to
+def part_is_over(turn: Turn) -> bool:
+    """The clock has reached the end of what the next run covers: the next cut, or the end of the service period."""
+    is_realized = cuts.left_over(turn.charge).is_empty and turn.charge.current_run_id is None
+    return not is_realized and turn.now >= cuts.next_end(turn)
 
 
 def collection_is_complete(turn: Turn) -> bool:
@@ -59,6 +62,17 @@ def collection_is_complete(turn: Turn) -> bool:
     end = turn.current_run.collection_end
     assert end is not None, f"charge {turn.charge_id}: a run of usage has a collection end"
     return turn.now >= collected_after(end)
+
+
+def last_run_ends_the_period(turn: Turn) -> bool:
+    """What was realized last ends the effective service period."""
+    latest = cuts.latest_run(turn.charge)
+    return latest is not None and cuts.reaches_the_end(turn.charge, latest)
+
+
+def period_goes_on(turn: Turn) -> bool:
+    """There is more of the period to realize."""
+    return not last_run_ends_the_period(turn)
 
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -71,28 +85,30 @@ def activate(turn: Turn, row: Row[Turn]) -> None:
     if ref.key is not None and charge.resolved_feature is None:
         feature, meter_id = turn.facts.metered_feature(ref.name)
         turn.emit(FeatureResolved(feature_key=ref.key, feature_id=feature.id, meter_id=meter_id))
-    turn.emit(ChargeActivated(moved=turn.walked(row, turn.usage.service_period.to)))
+    turn.emit(ChargeActivated(moved=turn.walked(row, cuts.next_end(turn))))
 
 
-def start_final_run(turn: Turn, row: Row[Turn]) -> None:
-    """Start the one run of the charge: fix its collection end, meter and rate it, and cover it with credit.
+def start_run(turn: Turn, row: Row[Turn]) -> None:
+    """Start the next run of the charge: fix its bounds, meter and rate it, and cover it with credit.
 
     Refuses a run while another is current, and a rated total below zero; nothing of the run exists then.
     """
     charge = turn.charge
     if charge.current_run is not None:
         raise ActiveRunAlreadyExists(charge.id, charge.current_run_id)
-    period, feature = turn.usage.service_period, feature_of(charge, turn.facts)
-    collection_end = turn.facts.collection_interval.after(period.to, turn.facts.zone)
+    begins, ends, feature = cuts.left_over(charge).from_, cuts.next_end(turn), feature_of(charge, turn.facts)
+    is_last = ends == turn.usage.service_period.to
+    run_type = RunType.FINAL_REALIZATION if is_last else RunType.PARTIAL_INVOICE
+    collection_end = cuts.collection_end(turn.facts, ends)
     run = turn.run_stream(turn.facts.mint())
     turn.draft.emit(
         run,
         RealizationRunStarted(
             charge_id=charge.id,
             currency=charge.currency,
-            type=RunType.FINAL_REALIZATION,
-            service_period_from=period.from_,
-            service_period_to=period.to,
+            type=run_type,
+            service_period_from=begins,
+            service_period_to=ends,
             stored_at_lt=collection_end,
             feature_id=feature.id,
             feature_key=feature.key,
@@ -103,9 +119,9 @@ def start_final_run(turn: Turn, row: Row[Turn]) -> None:
     turn.emit(
         RealizationRunOpened(
             run_id=run.id,
-            type=RunType.FINAL_REALIZATION,
-            service_period_from=period.from_,
-            service_period_to=period.to,
+            type=run_type,
+            service_period_from=begins,
+            service_period_to=ends,
             collection_end=collection_end,
             feature_id=feature.id,
             moved=turn.walked(row, collected_after(collection_end)),
@@ -137,6 +153,11 @@ def complete(turn: Turn, row: Row[Turn]) -> None:
     turn.emit(RealizationCompleted(run_id=run_id, moved=turn.walked(row, turn.charge.advance_after)))
 
 
+def go_on(turn: Turn, row: Row[Turn]) -> None:
+    """A part is realized; the rest of the period goes on."""
+    turn.emit(ChargeReactivated(moved=turn.walked(row, cuts.next_end(turn))))
+
+
 def finish(turn: Turn, row: Row[Turn]) -> None:
     """Be done: the clock has nothing left to do."""
     turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
@@ -150,7 +171,7 @@ def reopen_as_created(turn: Turn, row: Row[Turn]) -> None:
 
 def reopen_as_active(turn: Turn, row: Row[Turn]) -> None:
     """Begin again, within or after the base's service period."""
-    moved = turn.walked(row, turn.usage.service_period.to)
+    moved = turn.walked(row, cuts.next_end(turn))
     turn.emit(ChargeReopened(reason=ReopenedReason.OVERRIDE_CLEARED, moved=moved))
 
 
@@ -236,17 +257,19 @@ NEXT = Trigger.NEXT
 
 # fmt: off
 PATH = Path("usage_based / credit_only", (
-    #   rule  from                    on    to          when                    then
-    Row("U2", CREATED,                NEXT, ACTIVE,     period_has_begun,       activate),
-    Row("U3", ACTIVE,                 NEXT, STARTED,    period_is_over,         start_final_run),
-    Row("U4", STARTED,                NEXT, WAITING,    always,                 await_collection),
-    Row("U5", WAITING,                NEXT, PROCESSING, collection_is_complete, finalize_run),
-    Row("U6", PROCESSING,             NEXT, COMPLETED,  always,                 complete),
-    Row("U7", COMPLETED,              NEXT, FINAL,      always,                 finish),
+    #   rule  from                    on    to          when                      then
+    Row("U2", CREATED,                NEXT, ACTIVE,     period_has_begun,         activate),
+    Row("U3", ACTIVE,                 NEXT, STARTED,    part_is_over,             start_run),
+    Row("U4", STARTED,                NEXT, WAITING,    always,                   await_collection),
+    Row("U5", WAITING,                NEXT, PROCESSING, collection_is_complete,   finalize_run),
+    Row("U6", PROCESSING,             NEXT, COMPLETED,  always,                   complete),
+    Row("U7", COMPLETED,              NEXT, FINAL,      last_run_ends_the_period, finish),
+    # Where the period is cut: on to the next part, which ends later than this one.
+    Row("U8", COMPLETED,              NEXT, ACTIVE,     period_goes_on,           go_on),
     # The ways out of the statuses that own the clearing of an override.
-    Row("C1", ACTIVE_CLEAR_OVERRIDE,  NEXT, CREATED,    period_has_not_begun,   reopen_as_created),
-    Row("C2", ACTIVE_CLEAR_OVERRIDE,  NEXT, ACTIVE,     period_has_begun,       reopen_as_active),
-    Row("C3", DELETED_CLEAR_OVERRIDE, NEXT, DELETED,    always,                 delete_with_base),
+    Row("C1", ACTIVE_CLEAR_OVERRIDE,  NEXT, CREATED,    period_has_not_begun,     reopen_as_created),
+    Row("C2", ACTIVE_CLEAR_OVERRIDE,  NEXT, ACTIVE,     period_has_begun,         reopen_as_active),
+    Row("C3", DELETED_CLEAR_OVERRIDE, NEXT, DELETED,    always,                   delete_with_base),
 ))
 
 # What holds in every row: a patch of a hidden base changes only that; clearing where there is no override does

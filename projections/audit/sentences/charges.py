@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from aggregates.charges.events import (
+    AdvanceBroughtForward,
     BaseIntentAmended,
     ChargeActivated,
     ChargeAdvanceFailed,
@@ -109,6 +110,8 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
         case ChargeActivated(moved=moved, booked_at=booked_at):
             booked = words.clause("; it is booked ", words.moment(booked_at) if booked_at else "")
             return f"Service period began{booked}{_next(moved)}"
+        case AdvanceBroughtForward(advance_after=at):
+            return f"Credit that came later starts or expires sooner; next step {words.moment(at)}"
         case _ as body:
             return _of_realization(body)
 
@@ -151,7 +154,7 @@ def _of_invoicing(body: InvoicingEvent) -> str:
         case PaymentSettlementAwaited():
             return "Everything is invoiced; waiting until it is settled"
         case ChargeReactivated(moved=moved):
-            return f"A part is invoiced; the rest of the period goes on{_next(moved)}"
+            return f"A part is done; the rest of the period goes on{_next(moved)}"
         case RunPaymentNoted(run_id=run_id, payment_status=status):
             return f"Payment of run {words.short(run_id)}: {words.spaced(status)}"
         case _ as unreachable:

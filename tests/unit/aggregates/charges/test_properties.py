@@ -12,14 +12,17 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregates.charges.events import CreditRefund
 from aggregates.lifecycle import Status
+from aggregates.policies import Policies, RunCuts
 from aggregates.rating.prices import AnyUsagePrice, PackagePrice, Tier, TieredPrice, UnitPrice
 from aggregates.runs.events import RunType
 from aggregates.values.errors import LedgerError
+from aggregates.values.period import Duration, instant
 from tests.support.charging import World, new_purchase, new_usage, usage_terms
 
 RESTING = {Status.CREATED, Status.ACTIVE, Status.WAITING_FOR_COLLECTION, Status.FINAL, Status.DELETED}
@@ -104,24 +107,41 @@ def check(world: World, charge: UUID) -> None:
     assert world.pool(charge) is None or world.pool(charge).remaining(charge) == sum(run.credits_total for run in runs)
 
     if state.status is Status.FINAL:  # 4
-        [run] = live
-        period = state.intent.effective.service_period
-        assert (run.service_period_from, run.service_period_to) == (period.from_, period.to)
-        assert (run.type, run.finalized, state.advance_after) == (RunType.FINAL_REALIZATION, True, None)
+        period, last = state.intent.effective.service_period, live[-1]
+        begins = [period.from_, *(run.service_period_to for run in live)]
+        assert [run.service_period_from for run in live] == begins[:-1]
+        assert begins[-1] == period.to
+        assert (last.type, last.finalized, state.advance_after) == (RunType.FINAL_REALIZATION, True, None)
+        assert {(run.type, run.finalized) for run in live[:-1]} <= {(RunType.PARTIAL_INVOICE, True)}
+        if world.policies.run_cuts is RunCuts.PERIOD_END and not world.policies.periodic_runs.days:
+            assert live == [last]
     assert (state.advance_after is None) == (state.status in {Status.FINAL, Status.DELETED})
 
     index = [(e.run_id, e.type, e.service_period_to, e.collection_end, e.voided) for e in state.runs]  # 8
     assert index == [(r.id, r.type, r.service_period_to, r.stored_at_lt, r.is_voided) for r in runs]
 
 
-@given(st.sampled_from(PRICES), st.sampled_from(["P0D", "P2D", "P1M"]), st.lists(steps, max_size=14))
-@settings(max_examples=100)
+BUNDLES = [
+    Policies.reference(),
+    msgspec.structs.replace(Policies.reference(), periodic_runs=Duration(days=9)),
+    Policies.standard(),
+]
+
+
+@given(
+    st.sampled_from(BUNDLES),
+    st.sampled_from(PRICES),
+    st.sampled_from(["P0D", "P2D", "P1M"]),
+    st.lists(steps, max_size=14),
+)
+@settings(max_examples=150)
 def test_any_interleaving_leaves_a_legal_charge(
-    price: AnyUsagePrice, interval: str, story: list[tuple[Any, ...]]
+    policies: Policies, price: AnyUsagePrice, interval: str, story: list[tuple[Any, ...]]
 ) -> None:
-    world = World(interval=interval)
-    [purchase] = world.create(new_purchase("12"), at="2025-12-01")
-    world.advance(purchase, "2025-12-01")
+    world = World(interval=interval, policies=policies)
+    expiring = new_purchase("12", effective_at=instant("2025-12-25"), expires_at=instant("2026-01-20"))
+    for purchase in world.create(new_purchase("12"), expiring, at="2025-12-01"):
+        world.advance(purchase, "2025-12-01")
     [charge] = world.create(new_usage(usage_terms(price=price)), at="2025-12-01")
     check(world, charge)
 

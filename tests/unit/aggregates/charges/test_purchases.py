@@ -467,7 +467,9 @@ def test_nothing_of_a_purchase_needs_a_meter() -> None:
     world = World()
     charge = bought(world)
 
-    assert decisions.quantities_needed(world.charge(charge), None, world.facts_at("2026-01-01")) == ()
+    turn = world.turn(charge, "2026-01-01")
+
+    assert decisions.quantities_needed(turn.draft, charge, turn.facts) == ()
     assert decisions.features_needed(world.charge(charge)) == ()
     assert decisions.streams_needed(world.charge(charge)) == (world.charge(charge).pool,)
     assert world.charge(charge).payment is None
