@@ -356,14 +356,12 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
     match body:
         case ChargeCreated() | ChargeActivated() | ChargeFinalized() | ChargeReopened() | ChargeReactivated():
             return {}
-        case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted():
+        case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted() | InvoiceLineUpdated():
+            return {}
+        case PaymentAwaited() | PaymentSettlementAwaited() | InvoiceLineDeletionRequested() | CreditNoteRequested():
             return {}
         case AdvanceBroughtForward():
             return {"advance_after": body.advance_after}
-        case PaymentAwaited() | PaymentSettlementAwaited():
-            return {}
-        case InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested():
-            return {}
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
             return _of_lines(body)
         case FeatureResolved():
