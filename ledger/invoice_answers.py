@@ -10,7 +10,7 @@ import msgspec
 
 from aggregates.invoices.documents import CreditNote, Issue, Issued, Number, Party
 from aggregates.invoices.lines import InvoiceLine
-from aggregates.invoices.state import PaymentRecord
+from aggregates.invoices.state import Invoice, PaymentRecord
 from aggregates.values.money import Currency
 from aggregates.values.totals import Totals
 from projections.invoices import InvoiceRow
@@ -52,7 +52,6 @@ class InvoiceView(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: datetime | None
     created_at: datetime
     updated_at: datetime
-    position: int
 
     @property
     def number(self) -> str | None:
@@ -100,7 +99,38 @@ def invoice_view(row: InvoiceRow) -> InvoiceView:
         deleted_at=row.deleted_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
-        position=row.position,
+    )
+
+
+def invoice_answer(state: Invoice) -> InvoiceView:
+    """The same record of an invoice in hand: right after a command, before any view has seen it."""
+    return InvoiceView(
+        invoice=state.id,
+        customer=state.customer,
+        status=state.status.value,
+        meta_status=state.status.meta,
+        currency=state.currency,
+        description=state.description,
+        issued=state.issued,
+        totals=state.totals,
+        tax_total=state.tax_total,
+        taxed=state.taxed,
+        payable=state.payable,
+        authorized=state.authorized,
+        paid=state.paid,
+        credited=state.credited,
+        written_off=state.written_off,
+        open=state.open,
+        unapplied=state.unapplied,
+        lines=state.lines,
+        payments=state.payments,
+        credit_notes=state.credit_notes,
+        issues=state.issues,
+        collection_at=state.collection_at,
+        approved_by=state.approved_by.value if state.approved_by is not None else None,
+        deleted_at=state.deleted_at,
+        created_at=state.created_at,
+        updated_at=state.updated_at,
     )
 
 

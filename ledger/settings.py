@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from ledger.commands import ProfileInput, TaxSettingsInput
 from ledger.context import CommandId, Context
 from ledger.units import Work
 
-__all__ = ["PER_CUSTOMER", "Settings"]
+__all__ = ["PER_CUSTOMER", "Settings", "changed_policies"]
 
 
 class SettingsAnswer(msgspec.Struct, frozen=True):
@@ -144,3 +145,29 @@ class Settings:
 
         self._context.send("settings.change_tax", "", command, command_id, answer=SettingsAnswer, decide=decide)
         return self.get()
+
+
+def changed_policies(present: Policies, bundle: str | None, named: Mapping[str, str]) -> Policies:
+    """The policies of a bundle, or the present ones, with those that are named changed to what is written.
+
+    Raises `ValidationFailed`: `unknown_bundle`, `unknown_policy`, `invalid_policy`.
+    """
+    findings = Findings()
+    bundles = {None: present, "standard": Policies.standard(), "reference": Policies.reference()}
+    if bundle not in bundles:
+        findings.add("bundle", "unknown_bundle", f"{bundle!r} is no bundle: standard or reference")
+    before = bundles.get(bundle, present)
+    changes: dict[str, Any] = {}
+    for name, written in named.items():
+        if name not in Policies.__struct_fields__:
+            known = ", ".join(Policies.__struct_fields__)
+            findings.add(name, "unknown_policy", f"{name!r} is no policy; they are {known}")
+            continue
+        kind = type(getattr(before, name))
+        try:
+            changes[name] = kind(written) if issubclass(kind, StrEnum) else kind.parse(written)
+        except ValueError as error:
+            allowed = f": {', '.join(kind)}" if issubclass(kind, StrEnum) else ""
+            findings.add(name, "invalid_policy", f"{error}{allowed}")
+    findings.raise_if_any()
+    return msgspec.structs.replace(before, **changes)

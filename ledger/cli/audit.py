@@ -10,7 +10,7 @@ from rich.console import RenderableType
 
 from ledger.audit.report import Seal
 from ledger.cli import render
-from ledger.cli.charges import price_words
+from ledger.cli.charge_words import price_words
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 

@@ -69,6 +69,29 @@ def define_currency(
     return _currency(made)
 
 
+@command(currencies, "rate", writes=True)
+def rate(
+    session: Session,
+    code: Code,
+    rate: Annotated[str, typer.Argument(metavar="RATE", help="What a unit of it is worth in fiat: 0.01.")],
+    *,
+    fiat_currency: Annotated[str, typer.Option(help="In which fiat currency.")] = "USD",
+    effective_from: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="From when on; from now on if left out.")
+    ] = None,
+) -> Shown:
+    """Enter what a unit of a custom currency is worth in fiat from a time on."""
+    entered = session.ledger.catalogue.define_cost_basis(
+        code,
+        rate=rate,
+        fiat_currency=fiat_currency,
+        effective_from=effective_from or session.ledger.clock.now(),
+        command_id=session.command_id,
+    )
+    values = {"rate": entered.rate, "in": entered.fiat_currency, "from": entered.effective_from, "id": entered.id}
+    return Shown(entered, (render.facts(f"1 {code}", values),))
+
+
 @command(currencies, "show")
 def show_currency(session: Session, code: Code) -> Shown:
     """Show a currency, of ISO 4217 or of one's own."""

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
-from ledger.cli import parse, render
+from ledger.cli import parse, patches, render
+from ledger.cli.charge_words import PURCHASE, show_charge
+from ledger.cli.price_options import (
+    AnyPrice,
+    Dynamic,
+    FreeUnits,
+    Graduated,
+    Maximum,
+    Minimum,
+    Package,
+    PercentOff,
+    Unit,
+    UnitConfig,
+    Volume,
+    discounts,
+    price_of,
+)
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
 
-PURCHASE = "credit_purchase"
-
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
-ChargeId = Annotated[str, typer.Argument(metavar="CHARGE", help="The charge's id.")]
-Version = Annotated[int | None, typer.Option(metavar="N", help="Refuse if the intent is not at this version any more.")]
-Moment = Annotated[str | None, typer.Option(metavar="TIME")]
-
-Unit = Annotated[str | None, typer.Option(metavar="AMOUNT", help="An amount per unit: 0.000003.")]
-Graduated = Annotated[
-    str | None,
+Currency = Annotated[str, typer.Option(help="Of the price; a custom one needs a rate where it is invoiced.")]
+Settlement = Annotated[
+    str,
     typer.Option(
-        metavar="STEPS", help="Each unit at the amount of its step: 1000000:0.000015,3000000:0.000012,:0.00001."
+        "--settlement",
+        "--settlement-mode",
+        metavar="MODE",
+        help="credit_only, or credit_then_invoice (invoice for short): what credit does not cover is invoiced.",
     ),
 ]
-Volume = Annotated[str | None, typer.Option(metavar="STEPS", help="All units at the amount of the last step reached.")]
-Package = Annotated[str | None, typer.Option(metavar="AMOUNT:SIZE", help="An amount per started package: 1.00:1000.")]
-Dynamic = Annotated[str | None, typer.Option(metavar="FACTOR", help="A mark-up on metered cost: 1.2.")]
-AnyPrice = Annotated[str | None, typer.Option("--price", metavar="JSON", help="Any price, as JSON.")]
-Minimum = Annotated[str | None, typer.Option(metavar="AMOUNT", help="What is charged at least.")]
-Maximum = Annotated[str | None, typer.Option(metavar="AMOUNT", help="What is charged at most.")]
-PercentOff = Annotated[str | None, typer.Option(metavar="PERCENT", help="So much off every line.")]
-FreeUnits = Annotated[str | None, typer.Option(metavar="UNITS", help="So many units are free.")]
-UnitConfig = Annotated[str | None, typer.Option(metavar="JSON", help="How metered units become billed ones, as JSON.")]
+InvoiceAt = Annotated[
+    str | None, typer.Option(metavar="TIME", help="From when on it can be invoiced; as its terms say if left out.")
+]
+TaxCode = Annotated[str | None, typer.Option(help="Its tax code, one of `ledger settings tax`.")]
+FiatCurrency = Annotated[str | None, typer.Option(help="For a custom currency: the one that is invoiced.")]
+CostBasis = Annotated[
+    str | None,
+    typer.Option(metavar="RATE", help="For a custom currency: a unit in fiat; the rate of the day if left out."),
+]
+Reference = Annotated[str | None, typer.Option(help="Your reference: one live charge of the customer has it.")]
+ChargeId = Annotated[str, typer.Argument(metavar="CHARGE", help="The charge's id.")]
 
 
 @command(app, "create", writes=True)
@@ -57,18 +71,20 @@ def create(
     percent_off: PercentOff = None,
     free_units: FreeUnits = None,
     unit_config: UnitConfig = None,
-    currency: Annotated[str, typer.Option(help="Of the price.")] = "USD",
-    settlement_mode: Annotated[str, typer.Option(help="credit_only or credit_then_invoice.")] = "credit_only",
+    currency: Currency = "USD",
+    settlement: Settlement = "credit_only",
     name: Annotated[str | None, typer.Option(help="For people; the feature if left out.")] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="Your reference: one live charge of the customer has it.")
-    ] = None,
+    invoice_at: InvoiceAt = None,
+    tax_code: TaxCode = None,
+    fiat_currency: FiatCurrency = None,
+    cost_basis: CostBasis = None,
+    reference: Reference = None,
 ) -> Shown:
     """Charge a customer for usage of a feature over a period."""
     made = session.ledger.charges.create_usage(
         customer,
         feature=feature,
-        price=_price_of(
+        price=price_of(
             unit=unit,
             graduated=graduated,
             volume=volume,
@@ -81,10 +97,65 @@ def create(
         period_from=from_,
         period_to=to,
         currency=currency,
-        settlement_mode=settlement_mode,
+        settlement_mode=settlement_mode(settlement),
         name=name,
-        discounts=_discounts(percent_off, free_units),
+        discounts=discounts(percent_off, free_units),
         unit_config=parse.json_object(unit_config, "--unit-config"),
+        invoice_at=invoice_at,
+        tax_code=tax_code,
+        cost_basis=cost_basis_of(cost_basis, fiat_currency),
+        unique_reference_id=reference,
+        command_id=session.command_id,
+    )
+    return show_charge(made)
+
+
+@command(app, "create-fee", writes=True)
+def create_fee(
+    session: Session,
+    customer: Customer,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What the full period costs, like 100.00.")],
+    *,
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the service period.")],
+    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
+    full_from: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Start of the full period that the amount is for.")
+    ] = None,
+    full_to: Annotated[str | None, typer.Option(metavar="TIME", help="Its end, exclusive.")] = None,
+    pro_rate: Annotated[
+        bool, typer.Option("--pro-rate", help="Charge the part that the service period is of the full one.")
+    ] = False,
+    in_arrears: Annotated[
+        bool, typer.Option("--in-arrears", help="Due at the end of the period, instead of at its start.")
+    ] = False,
+    percent_off: PercentOff = None,
+    feature: Annotated[str | None, typer.Option(help="Only credit that pays for this feature covers it.")] = None,
+    currency: Currency = "USD",
+    settlement: Settlement = "credit_only",
+    name: Annotated[str | None, typer.Option(help="For people; Fee if left out.")] = None,
+    invoice_at: InvoiceAt = None,
+    tax_code: TaxCode = None,
+    fiat_currency: FiatCurrency = None,
+    cost_basis: CostBasis = None,
+    reference: Reference = None,
+) -> Shown:
+    """Charge a customer one amount for a period, from credit or by invoice."""
+    made = session.ledger.charges.create_flat_fee(
+        customer,
+        amount=amount,
+        period_from=from_,
+        period_to=to,
+        full_service_period=_full_period(full_from or from_, full_to or to) if full_from or full_to else None,
+        pro_rating=pro_rate,
+        payment_term="in_arrears" if in_arrears else "in_advance",
+        percentage_discount={"percentage": percent_off} if percent_off is not None else None,
+        feature=feature,
+        currency=currency,
+        settlement_mode=settlement_mode(settlement),
+        name=name,
+        invoice_at=invoice_at,
+        tax_code=tax_code,
+        cost_basis=cost_basis_of(cost_basis, fiat_currency),
         unique_reference_id=reference,
         command_id=session.command_id,
     )
@@ -143,240 +214,23 @@ def list_(
     return Shown(found, (render.table(columns, rows, empty="No charges."),))
 
 
-@command(app, "extend", writes=True)
-def extend(
-    session: Session,
-    charge: ChargeId,
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="The new, later end of the service period.")],
-    intent_version: Version = None,
-) -> Shown:
-    """Move the end of a charge's period to a later time."""
-    changed = session.ledger.charges.extend(
-        charge, service_period_to=to, intent_version=intent_version, command_id=session.command_id
-    )
-    return show_charge(changed)
-
-
-@command(app, "shrink", writes=True)
-def shrink(
-    session: Session,
-    charge: ChargeId,
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="The new, earlier end of the service period.")],
-    intent_version: Version = None,
-) -> Shown:
-    """Move the end of a charge's period to an earlier time."""
-    changed = session.ledger.charges.shrink(
-        charge, service_period_to=to, intent_version=intent_version, command_id=session.command_id
-    )
-    return show_charge(changed)
-
-
-@command(app, "override", writes=True)
-def override(
-    session: Session,
-    charge: ChargeId,
-    *,
-    unit: Unit = None,
-    graduated: Graduated = None,
-    volume: Volume = None,
-    package: Package = None,
-    dynamic: Dynamic = None,
-    price: AnyPrice = None,
-    minimum: Minimum = None,
-    maximum: Maximum = None,
-    percent_off: PercentOff = None,
-    free_units: FreeUnits = None,
-    intent_version: Version = None,
-) -> Shown:
-    """Lay other terms over a charge, for its whole period; with --dry-run see the difference first."""
-    changed = session.ledger.charges.set_override(
-        charge,
-        price=_price_of(
-            unit=unit,
-            graduated=graduated,
-            volume=volume,
-            package=package,
-            dynamic=dynamic,
-            price=price,
-            minimum=minimum,
-            maximum=maximum,
-            required=False,
-        ),
-        discounts=_discounts(percent_off, free_units),
-        intent_version=intent_version,
-        command_id=session.command_id,
-    )
-    return show_charge(changed)
-
-
-@command(app, "clear-override", writes=True)
-def clear_override(session: Session, charge: ChargeId, intent_version: Version = None) -> Shown:
-    """Take an override away; the charge's own terms hold again."""
-    changed = session.ledger.charges.clear_override(
-        charge, intent_version=intent_version, command_id=session.command_id
-    )
-    return show_charge(changed)
-
-
-@command(app, "delete", writes=True)
-def delete(
-    session: Session,
-    charge: ChargeId,
-    refund: Annotated[str, typer.Option(help="correct gives consumed credit back, ignore leaves it.")] = "correct",
-    intent_version: Version = None,
-) -> Shown:
-    """Delete a charge. Its history stays."""
-    changed = session.ledger.charges.delete(
-        charge, credit_refund=cast("Any", refund), intent_version=intent_version, command_id=session.command_id
-    )
-    return show_charge(changed)
-
-
-# ── how charges look ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def show_charge(charge: Any) -> Shown:
-    """One charge of any type."""
-    layer, identity = charge.intent.effective, charge.intent.identity
-    values: dict[str, object] = {
-        "id": charge.id,
-        "customer": charge.customer,
-        "type": charge.charge_type,
-        "status": charge.status,
-    }
-    if charge.charge_type == PURCHASE:
-        values |= {
-            "amount": render.money(layer.credit_amount, identity.currency),
-            "priority": layer.priority,
-            "effective": layer.effective_at or layer.service_period.from_,
-            "expires": layer.expires_at or "never",
-            "pays for": layer.feature_filters or "everything",
-        }
-    else:
-        values |= {
-            "feature": identity.feature.name if identity.feature else None,
-            "period": render.period(layer.service_period.from_, layer.service_period.to),
-            "price": price_words(layer.price),
-            "currency": identity.currency,
-            "settlement": identity.settlement_mode,
-            "moves by itself": charge.advance_after or "no more",
-        }
-    if charge.intent.override is not None:
-        values["override"] = "yes; these are its terms"
-    if charge.failure is not None:
-        values["stuck"] = f"{charge.failure.message} ({charge.failure.code})"
-    return Shown(charge, (render.facts(layer.name, values),))
-
-
-def show_purchases(found: Sequence[Any], *, empty: str) -> Shown:
-    """Several grants and sales."""
-    columns = (
-        "grant or sale",
-        Column("name", words=True),
-        "status",
-        Column("credit", right=True),
-        Column("used as no.", right=True),
-        "from",
-        "expires",
-        "pays for",
-    )
-    rows = [
-        (
-            c.id,
-            c.intent.effective.name,
-            c.status,
-            render.money(c.intent.effective.credit_amount, c.currency),
-            c.intent.effective.priority,
-            c.intent.effective.effective_at or c.intent.effective.service_period.from_,
-            c.intent.effective.expires_at or "never",
-            c.intent.effective.feature_filters or "everything",
-        )
-        for c in found
-    ]
-    return Shown(found, (render.table(columns, rows, empty=empty),))
-
-
-def price_words(given: Any) -> str:
-    """A price as people read it."""
-    price: dict[str, Any] = render.plain_data(given)
-    match price["type"]:
-        case "flat":
-            return f"{price['amount']} for the period"
-        case "unit":
-            words = f"{price['amount']} a unit"
-        case "package":
-            words = f"{price['amount']} per started {price['quantity_per_package']}"
-        case "dynamic":
-            words = f"cost times {price['multiplier']}"
-        case "percentage":
-            words = _percentage_words(price)
-        case "matrix":
-            cells = [f"{cell['value']} at {cell['unit_price']}" for cell in price["cells"]]
-            words = f"a unit by {price['property_name']}: {', '.join(cells)}, else at {price['fallback']}"
-        case "tiered_package":
-            tiers = ", ".join(_tier_words(tier, "a package") for tier in price["tiers"])
-            words = f"packages of {price['quantity_per_package']}: {tiers}"
-        case "graduated_percentage":
-            words = f"of the value: {', '.join(_tier_words(tier, '%') for tier in price['tiers'])}"
-        case _:
-            words = f"{price['mode']}: {', '.join(_tier_words(tier) for tier in price['tiers'])}"
-    commitments = [f"at {end} {price[f'{name}_amount']}" for end, name in _ENDS if price[f"{name}_amount"] is not None]
-    return ", ".join([words, *commitments])
-
-
-def _percentage_words(price: dict[str, Any]) -> str:
-    parts = [f"{price['percentage']} % of the value"]
-    parts += [f"{how}{price[name]} an event" for name, how in _PER_EVENT if price[name] is not None]
-    parts += [f"free events: {price['free_events']}"] if price["free_events"] else []
-    return ", ".join(parts)
-
-
-_PER_EVENT = (
-    ("fixed_fee", ""),
-    ("minimum_per_event", "at least "),
-    ("maximum_per_event", "at most "),
-)
-
-
-def _tier_words(tier: dict[str, Any], each: str = "a unit") -> str:
-    where = f"to {tier['up_to_amount']}" if tier["up_to_amount"] is not None else "above"
-    amounts = [(tier.get("unit_price", tier.get("percentage")), each), (tier["flat_price"], "flat")]
-    return f"{where} {' and '.join(f'{amount} {what}' for amount, what in amounts if amount is not None)}"
-
-
-_ENDS = (("least", "minimum"), ("most", "maximum"))
-
-
 # ── what was typed ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _price_of(
-    *,
-    unit: str | None,
-    graduated: str | None,
-    volume: str | None,
-    package: str | None,
-    dynamic: str | None,
-    price: str | None,
-    minimum: str | None,
-    maximum: str | None,
-    required: bool = True,
-) -> dict[str, Any] | None:
-    ways = {
-        "--unit": unit,
-        "--graduated": graduated,
-        "--volume": volume,
-        "--package": package,
-        "--dynamic": dynamic,
-        "--price": price,
-    }
-    return parse.price(ways, minimum=minimum, maximum=maximum, required=required)
+def settlement_mode(said: str) -> str:
+    """How a charge is settled; `invoice` is short for what the lifecycles call `credit_then_invoice`."""
+    return "credit_then_invoice" if said == "invoice" else said
 
 
-def _discounts(percent_off: str | None, free_units: str | None) -> dict[str, Any] | None:
-    out: dict[str, Any] = {}
-    if percent_off is not None:
-        out["percentage"] = {"percentage": percent_off}
-    if free_units is not None:
-        out["usage"] = {"quantity": free_units}
-    return out or None
+def cost_basis_of(rate: str | None, fiat_currency: str | None) -> dict[str, Any] | None:
+    """The cost basis of a custom currency: a rate by hand, or the one of the day."""
+    if rate is not None:
+        return {"mode": "manual", "fiat_currency": fiat_currency or "USD", "rate": rate}
+    return {"mode": "dynamic", "fiat_currency": fiat_currency} if fiat_currency is not None else None
+
+
+def _full_period(from_: str, to: str) -> dict[str, str]:
+    return {"from_": from_, "to": to}
+
+
+app.registered_commands.extend(patches.app.registered_commands)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.cli import render
-from ledger.cli.charges import show_charge, show_purchases
+from ledger.cli.charge_words import show_charge, show_purchases
 from ledger.cli.render import Shown
 from ledger.cli.session import Session, command
 from ledger.cli.statements import listing
@@ -66,9 +66,12 @@ def sell(
     *,
     cost_basis: Annotated[str, typer.Option(metavar="RATE", help="What a unit costs: 100 at 0.5 cost 50.")] = "1",
     fiat_currency: Annotated[str | None, typer.Option(help="What a custom currency is paid in.")] = None,
+    settlement: Annotated[
+        str, typer.Option(metavar="HOW", help="How it is paid: external, reported to us, or invoice.")
+    ] = "external",
     initial_status: Annotated[
-        str, typer.Option(metavar="STATUS", help="How far its payment is: created, authorized or settled.")
-    ] = "created",
+        str | None, typer.Option(metavar="STATUS", help="How far its payment is: created, authorized or settled.")
+    ] = None,
     name: Name = None,
     priority: Priority = None,
     effective_at: EffectiveAt = None,
@@ -76,7 +79,7 @@ def sell(
     features: Features = None,
     key: Key = None,
 ) -> Shown:
-    """Sell credit that is paid for elsewhere; report its payment with `ledger credit payment`."""
+    """Sell credit, paid for elsewhere (report that with `ledger credit payment`) or by invoice."""
     terms = _terms(
         name=name,
         priority=priority,
@@ -91,6 +94,7 @@ def sell(
         amount,
         currency,
         cost_basis=cost_basis,
+        settlement=settlement,
         initial_status=initial_status,
         command_id=session.command_id,
         **terms,

@@ -1,0 +1,253 @@
+"""`ledger invoice`: what customers are asked to pay, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from ledger.cli import parse, render
+from ledger.cli.invoice_page import listing, show_invoice, waiting
+from ledger.cli.render import Shown
+from ledger.cli.session import Session, command
+
+app = typer.Typer()
+
+Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
+InvoiceId = Annotated[str, typer.Argument(metavar="INVOICE", help="The invoice's number or id.")]
+LineId = Annotated[str, typer.Argument(metavar="LINE", help="The line's id, as `ledger invoice show` has it.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the history and the document.")]
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command(app, "list")
+def list_(
+    session: Session,
+    customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")] = None,
+    *,
+    status: Annotated[str | None, typer.Option(help="In this status, or one that begins so: draft, paid.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Only those that are not paid and past due.")] = False,
+) -> Shown:
+    """List invoices, in order of creation."""
+    if customer is not None:
+        session.ledger.customers.get(customer)
+    overdue_on = session.ledger.clock.now() if overdue else None
+    found = list(
+        render.all_pages(
+            lambda after: session.ledger.views.invoices(customer, status=status, overdue_on=overdue_on, after=after)
+        )
+    )
+    return Shown(found, (listing(found),))
+
+
+@command(app, "show")
+def show(session: Session, invoice: InvoiceId) -> Shown:
+    """Show an invoice: lines, tax, what was paid and what is due."""
+    return show_invoice(session.ledger.invoices.get(_id(session, invoice)))
+
+
+@command(app, "preview")
+def preview(session: Session, customer: Customer) -> Shown:
+    """Show what waits to be invoiced, as its lines would show it now; nothing is written."""
+    found = session.ledger.invoices.preview(customer)
+    return Shown(found, (waiting(found),))
+
+
+# ── making and issuing ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@command(app, "make", writes=True)
+def make(session: Session, customer: Customer) -> Shown:
+    """Invoice everything of a customer that can be invoiced now, usage in parts where its profile lets it."""
+    return _several(session.ledger.invoices.invoice_pending_lines(customer, command_id=session.command_id))
+
+
+@command(app, "due", writes=True)
+def due(session: Session, customer: Customer) -> Shown:
+    """Invoice what is due of a customer and move on what is collected; what `ledger worker` does."""
+    return _several(session.ledger.invoices.advance_due(customer, command_id=session.command_id))
+
+
+@command(app, "advance", writes=True)
+def advance(session: Session, invoice: InvoiceId) -> Shown:
+    """Move an invoice as far as it goes by itself."""
+    return show_invoice(session.ledger.invoices.advance(_id(session, invoice), command_id=session.command_id))
+
+
+@command(app, "approve", writes=True)
+def approve(session: Session, invoice: InvoiceId) -> Shown:
+    """Approve an invoice that waits for it: it gets its number and is issued."""
+    return show_invoice(session.ledger.invoices.approve(_id(session, invoice), command_id=session.command_id))
+
+
+@command(app, "retry", writes=True)
+def retry(session: Session, invoice: InvoiceId) -> Shown:
+    """Repeat the step that failed."""
+    return show_invoice(session.ledger.invoices.retry(_id(session, invoice), command_id=session.command_id))
+
+
+@command(app, "delete", writes=True)
+def delete(session: Session, invoice: InvoiceId) -> Shown:
+    """Delete a draft; what it billed waits to be invoiced again."""
+    return show_invoice(session.ledger.invoices.delete(_id(session, invoice), command_id=session.command_id))
+
+
+@command(app, "describe", writes=True)
+def describe(
+    session: Session,
+    invoice: InvoiceId,
+    description: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="What it says, a purchase order say; taken away if left out.")
+    ] = None,
+) -> Shown:
+    """Set the description of an invoice that is not issued yet."""
+    described = session.ledger.invoices.describe(_id(session, invoice), description, command_id=session.command_id)
+    return show_invoice(described)
+
+
+# ── lines ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command(app, "edit-line", writes=True)
+def edit_line(
+    session: Session,
+    invoice: InvoiceId,
+    line: LineId,
+    *,
+    amount: Annotated[str | None, typer.Option(metavar="AMOUNT", help="What it comes to, before credit.")] = None,
+    name: Annotated[str | None, typer.Option(help="What it is called.")] = None,
+    description: Annotated[str | None, typer.Option(help="More about it.")] = None,
+) -> Shown:
+    """Change the line of a flat fee on a draft; its fee changes with it."""
+    said: dict[str, Any] = {"amount": amount, "name": name, "description": description}
+    changes = {key: value for key, value in said.items() if value is not None}
+    edited = session.ledger.invoices.edit_line(_id(session, invoice), line, command_id=session.command_id, **changes)
+    return show_invoice(edited)
+
+
+@command(app, "delete-line", writes=True)
+def delete_line(session: Session, invoice: InvoiceId, line: LineId) -> Shown:
+    """Take the line of a flat fee off a draft; it waits to be invoiced again."""
+    left = session.ledger.invoices.delete_line(_id(session, invoice), line, command_id=session.command_id)
+    return show_invoice(left)
+
+
+@command(app, "add-fee", writes=True)
+def add_fee(
+    session: Session,
+    invoice: InvoiceId,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What it costs, like 25.00.")],
+    *,
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the period it is for.")],
+    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
+    name: Annotated[str | None, typer.Option(help="What it is called; Fee if left out.")] = None,
+) -> Shown:
+    """Put a flat fee on an open invoice by hand."""
+    added = session.ledger.invoices.add_fee(
+        _id(session, invoice), amount=amount, period_from=from_, period_to=to, name=name, command_id=session.command_id
+    )
+    return show_invoice(added)
+
+
+@command(app, "attach", writes=True)
+def attach(
+    session: Session,
+    invoice: InvoiceId,
+    charge: Annotated[str, typer.Argument(metavar="CHARGE", help="The charge's id.")],
+) -> Shown:
+    """Put what waits of a charge on an open invoice: a fee before it is due, usage as far as it has come."""
+    attached = session.ledger.invoices.attach(_id(session, invoice), charge, command_id=session.command_id)
+    return show_invoice(attached)
+
+
+# ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@command(app, "payment", writes=True)
+def payment(
+    session: Session,
+    invoice: InvoiceId,
+    step: Annotated[str, typer.Argument(metavar="STEP", help="authorized, paid or failed.")],
+    *,
+    amount: Annotated[str | None, typer.Option(metavar="AMOUNT", help="With tax; all that is open otherwise.")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The provider's id of the payment: the same one again changes nothing.")
+    ] = None,
+) -> Shown:
+    """Report what became of a payment: promised, arrived in part or whole, failed."""
+    reported = session.ledger.invoices.record_payment(
+        _id(session, invoice), step, amount=amount, reference=reference, command_id=session.command_id
+    )
+    return show_invoice(reported)
+
+
+@command(app, "credit", writes=True)
+def credit(
+    session: Session,
+    invoice: InvoiceId,
+    amount: Annotated[
+        str | None, typer.Argument(metavar="AMOUNT", help="Before tax, line by line in their order; all if left out.")
+    ] = None,
+    *,
+    lines: Annotated[
+        list[str] | None, typer.Option("--line", metavar="LINE[=AMOUNT]", help="So much of this line; may be repeated.")
+    ] = None,
+    reason: Reason = None,
+) -> Shown:
+    """Take back some of an issued invoice out of goodwill, by a credit note."""
+    credited = session.ledger.invoices.credit(
+        _id(session, invoice),
+        amount=amount,
+        lines=_credited_lines(lines) if lines else None,
+        reason=reason,
+        command_id=session.command_id,
+    )
+    return show_invoice(credited)
+
+
+@command(app, "void", writes=True)
+def void(session: Session, invoice: InvoiceId, *, reason: Reason = None) -> Shown:
+    """Void an issued invoice by a credit note in full; what it billed waits to be invoiced again."""
+    voided = session.ledger.invoices.void(_id(session, invoice), reason=reason, command_id=session.command_id)
+    return show_invoice(voided)
+
+
+@command(app, "write-off", writes=True)
+def write_off(session: Session, invoice: InvoiceId, *, reason: Reason = None) -> Shown:
+    """Give up what is open of an invoice as uncollectible; a late payment takes that back."""
+    given_up = session.ledger.invoices.write_off(_id(session, invoice), reason=reason, command_id=session.command_id)
+    return show_invoice(given_up)
+
+
+# ── what was typed ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _id(session: Session, named: str) -> UUID | str:
+    """The id behind a number; what is neither a number nor an id is for the ledger to refuse."""
+    try:
+        return UUID(named)
+    except ValueError:
+        found = session.ledger.views.invoices(number=named).items
+        return found[0].invoice if found else named
+
+
+def _credited_lines(said: list[str]) -> dict[str, str | None]:
+    out: dict[str, str | None] = {}
+    for each in said:
+        line, equals, amount = each.partition("=")
+        if line in out:
+            raise typer.BadParameter(f"--line {line} is named twice")
+        if equals:
+            parse.number(amount, "--line")
+        out[line] = amount if equals else None
+    return out
+
+
+def _several(found: list[Any]) -> Shown:
+    from ledger.invoice_answers import invoice_answer
+
+    answers = [invoice_answer(each) for each in found]
+    return Shown(answers, (listing(answers),))
