@@ -104,7 +104,7 @@ class Ledger:
         self.statements = Statements(context, follower)
         self.live = Live(context, self.views, self.credits, self.charges, usage_store)
         self.projections = Projections(follower)
-        self.audit = Audit(context, follower)
+        self.audit = Audit(context, follower, usage_store)
         self.doctor = Doctor(context, self.views, self.projections, self.usage, self.audit)
 
     @classmethod

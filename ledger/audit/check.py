@@ -1,8 +1,9 @@
 """What a check is, and what it is shown.
 
-An audit reads the log once, save by save; then every pool's stream and every charge with its runs; then it looks at
-the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of the five methods
-it needs. Whatever it objects to it notes with `self.find`, and goes on: one broken place does not hide the next.
+An audit reads the log once, save by save; then every pool's stream, every charge with its runs, and every invoice;
+then it looks at the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of
+the six methods it needs. Whatever it objects to it notes with `self.find`, and goes on: one broken place does not hide
+the next.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from aggregates.event import AnyRecorded
 from aggregates.values.errors import HistoryBroken, PostingRefused
 from ledger.audit.report import Seal, Tally
+from ledger.ports import Meter
 from ledger.store.follow import Follower
 from ledger.store.repository import Repository
 from ledger.store.store import LogRecord, Store
@@ -57,14 +59,26 @@ class ChargeStreams(NamedTuple):
     runs: dict[UUID, list[AnyRecorded]]
 
 
+class InvoiceStreams(NamedTuple):
+    """An invoice and the runs that its lines show, as stored up to where the log was read."""
+
+    invoice: UUID
+    records: Sequence[AnyRecorded]
+    runs: dict[UUID, list[AnyRecorded]]
+
+
 class Evidence:
     """What all checks of one audit may ask: the store, the views, and what the reading of the log brought to light."""
 
-    def __init__(self, repository: Repository, follower: Follower, kept: Seal | None = None) -> None:
+    def __init__(
+        self, repository: Repository, follower: Follower, kept: Seal | None = None, meter: Meter | None = None
+    ) -> None:
         self.repository = repository
         self.store: Store = repository.store
         self.follower = follower
         self.kept = kept
+        self.meter = meter
+        """Answers what usage there is; absent where there is no usage to ask about."""
         self.began_at = self.store.head()
         """The head before anything was read. Whatever is above it may have been written meanwhile."""
         self.position = 0
@@ -96,6 +110,9 @@ class Check:
 
     def charge(self, streams: ChargeStreams) -> None:
         """All events of one charge and its runs."""
+
+    def invoice(self, streams: InvoiceStreams) -> None:
+        """All events of one invoice and of the runs on its lines."""
 
     def end(self) -> None:
         """Everything has been read."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from ledger.audit.balances import Balances
 from ledger.audit.charges import RunIndex, Runs, Statuses
 from ledger.audit.check import Check
+from ledger.audit.invoices import InvoicedRuns, Invoices, Numbers
 from ledger.audit.log import Bytes, Chains, Events, Positions, Sealed
+from ledger.audit.metering import Metered, Rated
 from ledger.audit.postings import Postings, Transactions
 from ledger.audit.receipts import Receipts
 from ledger.audit.tables import ChargeIndex, Reservations, Snapshots, Views
@@ -28,6 +30,11 @@ CHECKS: tuple[type[Check], ...] = (
     Runs,
     RunIndex,
     Statuses,
+    Rated,
+    Metered,
+    Numbers,
+    Invoices,
+    InvoicedRuns,
     Snapshots,
     ChargeIndex,
     Reservations,

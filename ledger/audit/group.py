@@ -27,6 +27,7 @@ from ledger.audit.telling import Histories
 from ledger.audit.verify import verify
 from ledger.audit.why import Explained, explained
 from ledger.context import Context
+from ledger.ports import Meter
 from ledger.store import mapper
 from ledger.store.follow import Follower
 from ledger.store.store import ChargeIndexRow, LogRecord, Reservation
@@ -58,8 +59,9 @@ class Repaired(msgspec.Struct, frozen=True):
 class Audit:
     """Verify the history, tell it, export it, and make the inline tables anew from it."""
 
-    def __init__(self, context: Context, follower: Follower) -> None:
+    def __init__(self, context: Context, follower: Follower, meter: Meter) -> None:
         self._context = context
+        self._meter = meter
         self._follower = follower
 
     def verify(
@@ -78,7 +80,9 @@ class Audit:
         Raises `Unavailable` when the database does not answer.
         """
         checks = CHAINS if chains_only else CHECKS
-        return verify(self._context.repository, self._follower, checks=checks, progress=progress, kept=seal)
+        return verify(
+            self._context.repository, self._follower, checks=checks, progress=progress, kept=seal, meter=self._meter
+        )
 
     def history(
         self, *, charge: UUID | str | None = None, run: UUID | str | None = None, customer: str | None = None

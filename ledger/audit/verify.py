@@ -1,7 +1,8 @@
 """Verify: read the history once, show it to every check, and report what they found.
 
-The log is read in pages, save by save. Then the streams of pools and charges are read, a few at a time, up to where
-the log was read, so that what is written meanwhile disturbs nobody. Memory holds one head per stream, never events.
+The log is read in pages, save by save. Then the streams of pools, charges and invoices are read, a few at a time, up to
+where the log was read, so that what is written meanwhile disturbs nobody. Memory holds one head per stream, never any
+events.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from uuid import UUID
 
 from aggregates.charges.events import RealizationRunOpened
 from aggregates.event import AnyRecorded
-from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, Seen, broken, uses
+from aggregates.invoices.events import LineUpdated
+from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, InvoiceStreams, Seen, broken, uses
 from ledger.audit.checks import CHECKS
 from ledger.audit.log import Chains, Sealed
 from ledger.audit.report import Progress, Report, Seal
+from ledger.ports import Meter
 from ledger.store import mapper
 from ledger.store.follow import Follower
 from ledger.store.repository import Repository
@@ -37,10 +40,11 @@ def verify(
     checks: Sequence[type[Check]] = CHECKS,
     progress: Tell | None = None,
     kept: Seal | None = None,
+    meter: Meter | None = None,
 ) -> Report:
     """Run checks over the whole history. Raises `Unavailable` when the store does not answer, and nothing else."""
     assert Chains in checks, "the chains lead to the streams that other checks look at"
-    evidence = Evidence(repository, follower, kept)
+    evidence = Evidence(repository, follower, kept, meter)
     return _Verification(evidence, [check(evidence) for check in checks], progress).run()
 
 
@@ -57,6 +61,7 @@ class _Verification:
         self._log()
         self._pools()
         self._charges()
+        self._invoices()
         for number, check in enumerate(self._checks):
             check.end()
             self._progress("tables", number + 1, len(self._checks))
@@ -107,6 +112,20 @@ class _Verification:
                         check.charge(streams)
             self._progress("charges", min(start + BATCH, len(charges)), len(charges))
 
+    def _invoices(self) -> None:
+        checks = self._having("invoice")
+        invoices = self._streams("invoice") if checks else []
+        for start in range(0, len(invoices), BATCH):
+            histories = self._read(invoices[start : start + BATCH])
+            shown = {invoice: _shown(records) for invoice, records in histories.items()}
+            runs = self._read([run for each in shown.values() for run in each])
+            for invoice, records in histories.items():
+                of_lines = {run: runs[run] for run in shown[invoice] if run in runs}
+                for check in checks:
+                    with _guarded(check, f"stream {invoice}"):
+                        check.invoice(InvoiceStreams(invoice, records, of_lines))
+            self._progress("invoices", min(start + BATCH, len(invoices)), len(invoices))
+
     def _with_runs(self, charges: Sequence[UUID]) -> Iterator[ChargeStreams]:
         """Charges with the runs they opened, where all of it can be read."""
         histories = self._read(charges)
@@ -156,6 +175,12 @@ def _last(seen: Seen) -> int:
 
 def _opened(records: Sequence[AnyRecorded]) -> list[UUID]:
     return [record.body.run_id for record in records if isinstance(record.body, RealizationRunOpened)]
+
+
+def _shown(records: Sequence[AnyRecorded]) -> list[UUID]:
+    """The runs that lines of an invoice show, or did."""
+    shown = (record.body.run_id for record in records if isinstance(record.body, LineUpdated))
+    return list(dict.fromkeys(run for run in shown if run is not None))
 
 
 def _decoded(row: LogRecord) -> AnyRecorded | None:
