@@ -71,6 +71,7 @@ class Trigger(StrEnum):
     LINE_DELETED = "line_deleted"
     LINE_CREDITED = "line_credited"
     LINE_MANUAL_EDIT = "line_manual_edit"
+    LATE_USAGE = "late_usage"
     AUTHORIZED = "authorized"
     PAID = "paid"
 

@@ -33,6 +33,7 @@ class ChargeLookups:
         self.requests = ChargeRequests(context)
         self._facts = FactFinder(context, meter)
         self._advancer = Advancer(context, self._facts)
+        self.facts = self._facts
         self.rounds = Rounds(context, self._facts, self._advancer)
 
     def get(self, charge: UUID | str) -> Charge:

@@ -18,6 +18,7 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges.events import CreditRefund
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType, SettlementMode
+from aggregates.charges.late import Ordered
 from aggregates.charges.requests import (
     AnyPatch,
     ClearOverride,
@@ -507,6 +508,28 @@ class Charges(ChargeLookups):
             facts = self._in_hand(work, charge.customer, charge.id)
             deciding.report_payment(work.draft, charge.id, PaymentStep.PAID, facts)
             self._walk_on(work, charge.id)
+
+    def bill_late_usage(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
+        """Bill usage of a charge that was stored late and is not billed, whatever the policy says (decision 24).
+
+        What it adds is paid from credit, or waits to be invoiced; what it takes away is given back. Raises
+        `ChargeNotFound`, `NoLateUsage`, `ActiveRunAlreadyExists` while an invoice of the charge is not issued,
+        `UnsupportedOperation` before the charge is realized.
+        """
+        return self._take_up_late_usage("bill_late_usage", charge, Ordered.BILL, command_id)
+
+    def dismiss_late_usage(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
+        """Decide that late usage of a charge is not billed, until more of it arrives. Raises as `bill_late_usage`."""
+        return self._take_up_late_usage("dismiss_late_usage", charge, Ordered.DISMISS, command_id)
+
+    def _take_up_late_usage(self, name: str, charge: UUID | str, ordered: Ordered, command_id: CommandId) -> Charge:
+        charge_id = self._charge_id(charge)
+
+        def act(work: Work, facts: Facts) -> bool:
+            known = self._facts.of_late_usage(work, work.draft.state(charge_id), facts)
+            return deciding.take_up_late_usage(work.draft, charge_id, ordered, known)
+
+        return self._act(name, charge_id, ordered, command_id, act)
 
     def void_purchase(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
         """Take back what is left of a purchase; what was consumed stays consumed (lifecycles §11.4).

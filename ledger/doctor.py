@@ -1,7 +1,8 @@
 """`ledger.doctor`: what somebody who runs a ledger should look at, all at once, and what to do about each.
 
 It looks at what is beside the rules: charges that are stuck, customers whom no worker advances, views that read too
-much when they are next asked, usage that was set aside; and at the chains of the history, where that is asked for.
+much when they are next asked, usage that was set aside, late usage that somebody has to decide about; and at the
+chains of the history, where that is asked for.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from uuid import UUID
 
 import msgspec
 
+from aggregates.charges.late_events import LateOutcome
 from ledger.audit.group import Audit
 from ledger.audit.report import Progress, Report
 from ledger.context import Context
+from ledger.late_usage import LateUsage
 from ledger.metering.usage import StoredUsage
 from ledger.projections import Projections
 from ledger.stuck import StuckCharge
@@ -57,13 +60,15 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     overdue: tuple[Overdue, ...] = ()
     views: tuple[LaggingView, ...] = ()
     conflicts: tuple[StoredUsage, ...] = ()
+    late_usage: tuple[LateUsage, ...] = ()
     chains: Report | None = None
 
     @property
     def found(self) -> int:
         """How many things there are to look at."""
         broken = self.chains.found if self.chains is not None else 0
-        return len(self.stuck) + len(self.overdue) + len(self.views) + len(self.conflicts) + broken
+        parts = (self.stuck, self.overdue, self.views, self.conflicts, self.late_usage)
+        return sum(len(part) for part in parts) + broken
 
     @property
     def healthy(self) -> bool:
@@ -111,6 +116,7 @@ class Doctor:
             overdue=tuple(self._overdue(now - overdue, {each.charge for each in stuck})),
             views=views,
             conflicts=tuple(self._conflicts(conflicts_since)),
+            late_usage=tuple(self._asked()),
             chains=self._audit.verify(chains_only=True, progress=progress) if chains else None,
         )
 
@@ -118,6 +124,16 @@ class Doctor:
         after = None
         while True:
             page = self._views.stuck_charges(after=after, limit=PAGE)
+            yield from page.items
+            after = page.next
+            if after is None:
+                return
+
+    def _asked(self) -> Iterator[LateUsage]:
+        """Late usage that somebody has to bill or to dismiss."""
+        after = None
+        while True:
+            page = self._usage.late(outcome=LateOutcome.ASKED.value, after=after, limit=PAGE)
             yield from page.items
             after = page.next
             if after is None:

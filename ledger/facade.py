@@ -30,6 +30,7 @@ from ledger.customers import Customers
 from ledger.doctor import Doctor
 from ledger.domain import AGGREGATES
 from ledger.invoices import Invoices
+from ledger.late_usage import LateUsageFinder, LateUsageList
 from ledger.live import Live
 from ledger.metering.open import open_usage_store
 from ledger.metering.store import UsageStore
@@ -94,12 +95,14 @@ class Ledger:
         self.periods = Periods(context)
         self.customers = Customers(context)
         self.catalogue = Catalogue(context)
-        self.usage = Usage(context, usage_store)
+        late = LateUsageList(context, follower)
+        self.usage = Usage(context, usage_store, late)
         self.charges = Charges(context, usage_store)
         self.invoices = Invoices(context, self.charges.rounds, self.charges)
         self.credits = Credits(context, self.charges)
         self.outside = Outside(context, self.charges)
-        self.worker = Worker(context, self.charges, self.invoices, self.outside)
+        self.late_usage = LateUsageFinder(context, follower, usage_store, self.charges.facts)
+        self.worker = Worker(context, self.charges, self.invoices, self.outside, self.late_usage)
         self.views = Views(context, follower)
         self.statements = Statements(context, follower)
         self.live = Live(context, self.views, self.credits, self.charges, usage_store)
@@ -221,6 +224,7 @@ class DryRun(Ledger):
             invoicing=None,
         )
         self.usage.checks_only = True
+        self.late_usage.remembers = False
 
     @property
     def events(self) -> list[AnyRecorded]:

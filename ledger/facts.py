@@ -95,6 +95,14 @@ class FactFinder:
         features = _features(self._context.within(work), deciding.features_needed(charge))
         return msgspec.structs.replace(facts, features={**facts.features, **features})
 
+    def of_late_usage(self, work: Work, charge: Charge, facts: Facts) -> Facts:
+        """The same with what a decision about late usage of a charge needs: the quantity as it is stored now."""
+        question = deciding.late_quantity(charge, facts)
+        if question is None:
+            return facts
+        answer = self._ask(self._context.within(work), charge.customer, question)
+        return msgspec.structs.replace(facts, quantities={**facts.quantities, question: answer})
+
     def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
         """Pools with what was sealed, where a correction of the charge's runs would need it."""
         return pools.histories(work, self._context.repository.store, self._context.follower, charge)

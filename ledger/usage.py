@@ -14,10 +14,12 @@ from aggregates.rating.parts import ByProperty
 from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
 from aggregates.values.period import instant, timestamp
 from ledger.context import Context
+from ledger.late_usage import LateUsage, LateUsageList
 from ledger.metering import usage as rules
 from ledger.metering.importer import ImportReport, UsageMapping, csv_file, import_usage, jsonl_file
 from ledger.metering.store import IngestReport, UsageStore
 from ledger.metering.usage import StoredUsage, UsageEvent
+from ledger.paging import Page
 from ledger.ports import Metered, MeterQuery
 
 Progress = Callable[[int, int], None]
@@ -29,9 +31,10 @@ _EVER = datetime.max.replace(microsecond=0, tzinfo=UTC)
 class Usage:
     """Usage events go in once, whatever is sent twice; quantities come out exact."""
 
-    def __init__(self, context: Context, store: UsageStore) -> None:
+    def __init__(self, context: Context, store: UsageStore, late: LateUsageList) -> None:
         self._context = context
         self._store = store
+        self._late = late
         self.checks_only = False
         """In a dry run what comes in is checked in full, and nothing of it is stored; reports then say 0 stored."""
 
@@ -110,6 +113,16 @@ class Usage:
             to=timestamp(to),  # type: ignore[arg-type]
             stored_at_lt=cut,
         )
+
+    def late(
+        self, customer: str | None = None, *, outcome: str | None = None, after: str | None = None, limit: int = 100
+    ) -> Page[LateUsage]:
+        """Usage that was stored after the runs of its charge had been collected, and is not billed (decision 24).
+
+        `outcome`: `found`, `asked`, `left`, `absorbed`, `dismissed` or `to_invoice`; any by default. The worker finds
+        it. Raises `CustomerNotFound`, `ValidationFailed`.
+        """
+        return self._late.page(customer, outcome=outcome, after=after, limit=limit)
 
     def conflicts(self, *, after: int = 0, limit: int = 1_000) -> list[StoredUsage]:
         """Events quarantined because their id is stored with another content, by place."""

@@ -27,6 +27,7 @@ from ledger.advance import FailedAdvance
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
 from ledger.invoices import Invoices
+from ledger.late_usage import LateUsageFinder
 from ledger.outside import Outside
 from ledger.validation import command_id as identified
 
@@ -53,8 +54,9 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """What one pass did. `stuck` are charges that refused while their customer's others were advanced.
 
     `invoiced` counts the invoices that were made or moved on, `busy` the customers that another worker of this process
-    was at. `delivered` counts what an invoicing system outside was handed, `undelivered` tells why it did not take the
-    rest. `unavailable` tells why the pass ended early: the store did not answer.
+    was at, `late` the charges for which late usage was found. `delivered` counts what an invoicing system outside was
+    handed, `undelivered` tells why it did not take the rest. `unavailable` tells why the pass ended early: the store
+    did not answer.
     """
 
     succeeded: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     invoiced: int = 0
     delivered: int = 0
     undelivered: str | None = None
+    late: int = 0
     unavailable: str | None = None
 
     @property
@@ -127,11 +130,14 @@ Progress = Callable[[str, int, int], None]
 class Worker:
     """Follows the clock: whatever is due is advanced."""
 
-    def __init__(self, context: Context, charges: Charges, invoices: Invoices, outside: Outside) -> None:
+    def __init__(
+        self, context: Context, charges: Charges, invoices: Invoices, outside: Outside, late: LateUsageFinder
+    ) -> None:
         self._context = context
         self._charges = charges
         self._invoices = invoices
         self._outside = outside
+        self._late = late
         self._busy: set[str] = set()
         self._choosing = threading.Lock()
 
@@ -156,12 +162,15 @@ class Worker:
     ) -> WorkerReport:
         """Advance every customer that has something due, invoice what it has gathered, and move its invoices on.
 
+        What was stored since the last pass is looked through first: late usage makes its charge due (decision 24).
         `stop` ends the pass after the customer it is at. Two passes at once are safe.
 
         Raises `Unavailable` when the store does not answer at the beginning; later that is told in the report.
         """
         identity = identified(command_id, self._context.namespace, self._context.mint)
-        return self._advance(self.due_customers(), identity, progress, stop)
+        tally = _Tally()
+        self._find_late(tally, stop)
+        return self._advance(self.due_customers(), identity, progress, stop, tally)
 
     def run(
         self,
@@ -205,14 +214,24 @@ class Worker:
 
     def _pass(self, progress: Progress | None, stop: Stopping) -> WorkerReport:
         """One pass that begins somewhere among the customers, each time and for each worker somewhere else."""
-        identity = self._context.mint()
+        identity, tally = self._context.mint(), _Tally()
         try:
+            self._find_late(tally, stop)
             due = self.due_customers()
         except Unavailable as outage:
             log.warning("the worker waits: %s", outage)
             return WorkerReport(unavailable=str(outage))
         first = identity.int % len(due) if due else 0
-        return self._advance([*due[first:], *due[:first]], identity, progress, stop)
+        return self._advance([*due[first:], *due[:first]], identity, progress, stop, tally)
+
+    def _find_late(self, tally: _Tally, stop: Stopping | None) -> None:
+        """Look for late usage; what hinders that does not keep customers from being advanced."""
+        try:
+            tally.late = self._late.find(stop)
+        except Unavailable:
+            raise
+        except LedgerError as error:
+            tally.failed.append(self._failed("", error.code, error))
 
     def _rest(self, began: datetime, interval: timedelta, outages: int) -> timedelta:
         """How long to rest: until something comes due, or longer each time the store does not answer.
@@ -228,9 +247,8 @@ class Worker:
         return interval if due is None else max(timedelta(0), min(interval, due - self._context.now()))
 
     def _advance(
-        self, due: Sequence[str], identity: UUID, progress: Progress | None, stop: Stopping | None
+        self, due: Sequence[str], identity: UUID, progress: Progress | None, stop: Stopping | None, tally: _Tally
     ) -> WorkerReport:
-        tally = _Tally()
         for done, customer in enumerate(due, start=1):
             if stop is not None and stop.is_set():
                 break
@@ -303,6 +321,7 @@ class _Tally:
         self.invoiced = 0
         self.delivered = 0
         self.undelivered: str | None = None
+        self.late = 0
         self.unavailable: str | None = None
 
     def report(self) -> WorkerReport:
@@ -316,5 +335,6 @@ class _Tally:
             invoiced=self.invoiced,
             delivered=self.delivered,
             undelivered=self.undelivered,
+            late=self.late,
             unavailable=self.unavailable,
         )

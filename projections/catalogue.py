@@ -9,7 +9,9 @@ from projections.current_runs import CURRENT_RUNS
 from projections.customer_balances import CUSTOMER_BALANCES
 from projections.customers import CUSTOMERS
 from projections.invoices import INVOICES
+from projections.late_usage import LATE_USAGE
 from projections.ledger_entries import LEDGER_ENTRIES
+from projections.metered_runs import METERED_RUNS
 from projections.prior_runs import PRIOR_RUNS
 from projections.projection import AnyProjection
 from projections.slice_events import SLICE_EVENTS
@@ -20,9 +22,11 @@ PROJECTIONS: tuple[AnyProjection, ...] = (
     CUSTOMERS,
     CHARGES,
     STUCK_CHARGES,
+    LATE_USAGE,
     CURRENT_RUNS,
     PRIOR_RUNS,
     INVOICES,
+    METERED_RUNS,
     CUSTOMER_BALANCES,
     BALANCE_HISTORY,
     LEDGER_ENTRIES,

@@ -13,3 +13,8 @@ COLLECTION_DELAY = timedelta(minutes=1)
 def collected_after(collection_end: Instant) -> Instant:
     """From when on a run with that collection end can be collected."""
     return Instant(collection_end + COLLECTION_DELAY)
+
+
+def newest_collection_end(now: Instant) -> Instant:
+    """The latest collection end that can be collected now: everything stored before it is there to be read."""
+    return Instant(now - COLLECTION_DELAY)

@@ -28,6 +28,7 @@ from aggregates.charges.intent import (
     SettlementMode,
     UsageLayer,
 )
+from aggregates.charges.late import Ordered
 from aggregates.charges.proposal import PURCHASE_KEY, UNIQUE_REFERENCE, Proposed, keys_of
 from aggregates.charges.requests import (
     AnyPatch,
@@ -47,7 +48,9 @@ from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import decisions as usage
 from aggregates.charges.usage_based import invoiced_decisions as invoiced_usage
+from aggregates.charges.usage_based import late
 from aggregates.charges.validation import require_free, validated
+from aggregates.credits.pool import CreditPool
 from aggregates.event import Stream
 from aggregates.invoices.effects import InvoiceEffect, LineNotice
 from aggregates.invoices.lines import LineContent
@@ -56,7 +59,7 @@ from aggregates.outcome import Draft
 from aggregates.runs import state as run_state
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact
-from aggregates.values.errors import LedgerError, NoLines, ReferenceInUse, UnsupportedOperation
+from aggregates.values.errors import LedgerError, NoLateUsage, NoLines, ReferenceInUse, UnsupportedOperation
 from aggregates.values.period import Instant, Period, instant
 from aggregates.values.totals import Totals
 
@@ -253,6 +256,32 @@ def provisional_line(charge: Charge, period: Period) -> LineContent:
     return LineContent(name=charge.intent.effective.name, period=period)
 
 
+# ── late usage: each answers whether anything was recorded ───────────────────────────────────────────────────
+
+
+def note_late_usage(draft: Draft, charge_id: UUID, stored_at: Instant, facts: Facts) -> bool:
+    """Note that usage of the charge's period was stored then, which none of its runs has counted (decision 24)."""
+    return late.note_found(Turn(draft, charge_id, facts), stored_at)
+
+
+@exact
+def take_up_late_usage(draft: Draft, charge_id: UUID, ordered: Ordered, facts: Facts) -> bool:
+    """Bill late usage that nobody has billed, or decide that it is not billed. Needs `late_quantity`.
+
+    Raises `NoLateUsage`, `ActiveRunAlreadyExists`, `UnsupportedOperation`.
+    """
+    turn = Turn(draft, charge_id, facts)
+    if turn.charge.charge_type is not ChargeType.USAGE_BASED:
+        raise NoLateUsage(charge_id)
+    late.take_up(turn, ordered)
+    return True
+
+
+def late_quantity(charge: Charge, facts: Facts) -> QuantityNeeded | None:
+    """What a meter has to answer before late usage is taken up; None of a charge that has none."""
+    return late.question(charge, facts) if charge.late_usage is not None else None
+
+
 # ── patches, payments, voiding: each answers whether anything was recorded ───────────────────────────────────
 
 
@@ -416,10 +445,12 @@ def features_needed(charge: Charge) -> tuple[str, ...]:
 def quantities_needed(draft: Draft, charge_id: UUID, facts: Facts) -> tuple[QuantityNeeded, ...]:
     """What meters have to answer before the charge advances; its streams are in hand. See `usage_based.decisions`."""
     charge: Charge = draft.state(charge_id)
-    if charge.charge_type is not ChargeType.USAGE_BASED or charge.is_invoiced:
+    if charge.charge_type is not ChargeType.USAGE_BASED:
         return ()
     run: RealizationRun | None = draft.state(charge.current_run_id) if charge.current_run_id else None
-    return usage.quantities_needed(charge, run, facts, draft.state(charge.pool.id))
+    pool: CreditPool | None = draft.state(charge.pool.id)
+    needed = () if charge.is_invoiced else usage.quantities_needed(charge, run, facts, pool)
+    return (*needed, *late.quantities_needed(charge, needed, facts))
 
 
 def quantities_answering(
@@ -473,10 +504,10 @@ def index_row(charge: Charge) -> IndexRow:
 
 
 def _next_due(charge: Charge) -> datetime | None:
-    """When a worker next has something to do for the charge: advance it, or invoice what it has gathered."""
+    """When a worker next has something to do for the charge: advance it, invoice what it gathered, see late usage."""
     line = charge.gathering_line
-    moments = [moment for moment in (charge.advance_after, line.invoice_at if line else None) if moment is not None]
-    return min(moments, default=None)
+    moments = (charge.advance_after, line.invoice_at if line else None, charge.late_usage_due)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def reservations(charge: Charge, event: ChargeEvent) -> tuple[Reserved, ...]:

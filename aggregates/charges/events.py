@@ -24,6 +24,9 @@ from aggregates.charges.intent import (
     Periods,
     ResolvedCostBasis,
 )
+from aggregates.charges.late_events import EVENTS as LATE_EVENTS
+from aggregates.charges.late_events import LateEvent
+from aggregates.charges.moved import Moved as Moved  # noqa: PLC0414 - for whoever knows it from here
 from aggregates.charges.outside_events import EVENTS as OUTSIDE_EVENTS
 from aggregates.charges.outside_events import OutsideEvent
 from aggregates.event import DomainEvent
@@ -32,15 +35,6 @@ from aggregates.runs.events import RunType, VoidReason
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
-
-
-class Moved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A step of the lifecycle. `advance_after` absent: the clock alone will not move the charge any more."""
-
-    status_from: Status
-    status_to: Status
-    trigger: Trigger
-    advance_after: Instant | None = None
 
 
 class RunClosedReason(StrEnum):
@@ -146,8 +140,8 @@ class ChargeActivated(DomainEvent, frozen=True, kw_only=True):
 class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     """A run was started and is the current one; `collection_end` is its `stored_at_lt`, absent for a flat fee.
 
-    `line_id` and `invoice_id` name the invoice line that shows it; both or neither. `no_fiat` and `zero_overage` are
-    what is known of it already; see `RealizationProcessed`.
+    `line_id` and `invoice_id` name the invoice line that shows it; both or neither. `no_fiat`, `zero_overage` and
+    `set_off` are what is known of it already; see `RealizationProcessed`.
     """
 
     NAME: ClassVar[str] = "charge.realization_run_opened.v1"
@@ -161,6 +155,7 @@ class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     invoice_id: UUID | None = None
     no_fiat: bool = False
     zero_overage: bool = False
+    set_off: bool = False
     moved: Moved
 
 
@@ -182,12 +177,16 @@ class RealizationRunClosed(DomainEvent, frozen=True, kw_only=True):
 
 
 class RealizationProcessed(DomainEvent, frozen=True, kw_only=True):
-    """Collection is complete and the run has its last amounts; `no_fiat`: nothing of it is left to pay."""
+    """Collection is complete and the run has its last amounts; `no_fiat`: nothing of it is left to pay.
+
+    `set_off`: it asks for nothing, or for less than nothing, and is settled without a line (run rating R14).
+    """
 
     NAME: ClassVar[str] = "charge.realization_processed.v1"
     run_id: UUID
     no_fiat: bool
     zero_overage: bool = False
+    set_off: bool = False
     moved: Moved
 
 
@@ -513,6 +512,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     PaymentAuthorized,
     PaymentSettled,
     PurchaseVoided,
+    *LATE_EVENTS,
     *OUTSIDE_EVENTS,
 )
 ChargeEvent: TypeAlias = (
@@ -553,5 +553,6 @@ ChargeEvent: TypeAlias = (
     | PaymentAuthorized
     | PaymentSettled
     | PurchaseVoided
+    | LateEvent
     | OutsideEvent
 )

@@ -40,6 +40,19 @@ def gather(turn: Turn, period: Period) -> None:
         turn.emit(GatheringLineUpserted(line=line))
 
 
+def gather_late(turn: Turn, period: Period, amount: Decimal) -> None:
+    """Let what late usage adds wait to be invoiced; its line shows the period that was invoiced before."""
+    charge = turn.charge
+    line = GatheringLine(
+        id=turn.facts.mint(),
+        period=period,
+        invoice_at=charge.intent.effective.periods.invoice_at,
+        currency=charge.invoice_currency,
+        amount=_in_fiat(charge, amount),
+    )
+    turn.emit(GatheringLineRequested(line=line))
+
+
 def gather_anew(turn: Turn, period: Period) -> None:
     """The same with a line of its own: what waited before is another matter."""
     drop(turn)

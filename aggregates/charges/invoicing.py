@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID
 
 from aggregates.charges.events import RunPaymentNoted, RunPaymentStatus, RunReclassified, RunVoidNoted
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show
@@ -15,7 +16,7 @@ from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import CREDIT_MODE, Turn
 from aggregates.credits import decisions as pool
 from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import AccrueUsage, InvoicePayment
+from aggregates.credits.requests import AccrueUsage, InvoicePayment, OpenBalance
 from aggregates.event import DomainEvent
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
@@ -32,6 +33,7 @@ from aggregates.invoices.effects import (
 )
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import (
+    CorrectionCredited,
     InvoiceUsageAccrued,
     RunCredited,
     RunInvalidated,
@@ -47,6 +49,7 @@ from aggregates.runs.events import (
     VoidReason,
 )
 from aggregates.runs.state import RealizationRun
+from aggregates.values.decimals import ONE
 from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef
 
@@ -223,8 +226,9 @@ def reinstate(turn: Turn, notice: LineReinstated) -> None:
 def credit(turn: Turn, notice: LineCredited) -> Shown | None:
     """Record what a credit note took back (decision 23); the run it voided, or None where the run goes on.
 
-    A full note that an intent change or a voided invoice caused voids the run: its credit returns too. A partial one
-    and one out of goodwill leave it as it is.
+    A full note that an intent change or a voided invoice caused voids the run: its credit returns too. A partial one,
+    one out of goodwill and one that settles a run below zero leave it as it is; what the latter frees of what was paid
+    becomes credit of the customer (run rating R14).
     """
     entry, run = shown(turn, notice)
     group = None
@@ -236,12 +240,44 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
             fiat_amount=notice.net, in_full=notice.in_full, credit_note_id=notice.credit_note_id, ledger_group=group
         ),
     )
-    if not notice.in_full or notice.cause is CreditCause.GOODWILL or not entry.counts:
+    if not notice.in_full or notice.cause in KEEP_THE_RUN or not entry.counts:
+        if notice.set_off is not None and notice.freed_net:
+            give_correction_credit(turn, notice.set_off, run.id, notice.freed_net)
+        if notice.closes and entry.counts and not entry.is_settled:
+            turn.emit(RunPaymentNoted(run_id=run.id, payment_status=RunPaymentStatus.SETTLED))
         return None
     runs.give_all_back(turn.draft, run.stream, turn.credit_terms(run.id), turn.overage_terms(run.id))
     turn.draft.emit(run.stream, RunVoided(reason=VoidReason.CREDITED, deleted_at=turn.now))
     turn.emit(RunVoidNoted(run_id=run.id, reason=VoidReason.CREDITED))
     return Shown(entry, run)
+
+
+KEEP_THE_RUN = frozenset({CreditCause.GOODWILL, CreditCause.CORRECTED})
+"""Causes of a credit note that leave the run as it is, even where nothing of its line remains."""
+
+
+def give_correction_credit(turn: Turn, run_id: UUID, paid_run: UUID, amount: Decimal) -> None:
+    """What was paid too much is credit of the customer now, worth exactly that, with the run as its source.
+
+    It is value that was paid for: at cost basis 1, without an expiry, not covering advance of its own accord.
+    """
+    event = pool.open_balance(
+        fiat_pool(turn),
+        OpenBalance(
+            source=run_id,
+            amount=amount,
+            settled=False,
+            cost_basis=ONE,
+            effective_at=turn.facts.instant,
+            closed_until=turn.facts.closed_until,
+        ),
+    )
+    group = book(turn, event)
+    assert group is not None, f"run {run_id}: no credit was given for {amount}"
+    turn.draft.emit(
+        turn.run_stream(run_id),
+        CorrectionCredited(amount=amount, currency=turn.charge.invoice_currency, paid_run=paid_run, ledger_group=group),
+    )
 
 
 def _note_payment(turn: Turn, run: RealizationRun) -> None:
@@ -267,11 +303,11 @@ def _payment(turn: Turn, run: RealizationRun, notice: Notice, amount: Decimal) -
 def remove(turn: Turn, notice: Notice) -> Shown | None:
     """The line was deleted while its invoice could still change: void its run (lifecycles §17.5).
 
-    None where there is nothing to void: a repeat, or a zero overage. Raises `PreconditionFailed` for a run that was
-    invoiced or paid.
+    None where there is nothing to void: a repeat, or a run that needs no line. Raises `PreconditionFailed` for a run
+    that was invoiced or paid.
     """
     entry, run = shown(turn, notice)
-    if entry.voided or entry.zero_overage:
+    if entry.voided or entry.zero_overage or entry.set_off:
         return None
     if run.invoice_usage is not None or run.payment is not None:
         raise PreconditionFailed(f"run {run.id} was invoiced; credit its line instead", turn.charge_id)

@@ -46,8 +46,10 @@ def show(turn: Turn, run: RealizationRun) -> None:
 
 
 def content_of(turn: Turn, run: RealizationRun) -> LineContent:
-    """What the line of the run shows."""
+    """What the line of the run shows; nothing as long as the run is below zero, which no line can show (R14)."""
     charge = turn.charge
+    if run.totals.total < ZERO:
+        return _nothing(turn, run)
     if charge.has_overage:
         return _overage_content(turn, run)
     layer, tax = charge.intent.effective, charge.identity.tax
@@ -55,7 +57,7 @@ def content_of(turn: Turn, run: RealizationRun) -> LineContent:
     return LineContent(
         name=layer.name,
         period=Period(run.service_period_from, run.service_period_to),
-        quantity=plain(run.metered_quantity - run.pre_line_quantity) if is_usage else ONE,
+        quantity=_line_quantity(run) if is_usage else ONE,
         pre_line_quantity=run.pre_line_quantity if is_usage else None,
         unit_amount=layer.amount_after_proration if isinstance(layer, FlatFeeLayer) else None,
         totals=run.totals,
@@ -66,6 +68,23 @@ def content_of(turn: Turn, run: RealizationRun) -> LineContent:
         description=layer.description,
         metadata=layer.metadata,
     )
+
+
+def _nothing(turn: Turn, run: RealizationRun) -> LineContent:
+    layer = turn.charge.intent.effective
+    return LineContent(
+        name=layer.name,
+        period=Period(run.service_period_from, run.service_period_to),
+        collected_after=_collected_after(run),
+        description=layer.description,
+        metadata=layer.metadata,
+    )
+
+
+def _line_quantity(run: RealizationRun) -> Decimal | None:
+    """What the run adds to earlier lines; absent where less was used and it is to be paid all the same."""
+    quantity = plain(run.metered_quantity - run.pre_line_quantity)
+    return quantity if quantity >= ZERO else None
 
 
 def _overage_content(turn: Turn, run: RealizationRun) -> LineContent:

@@ -29,6 +29,7 @@ def recorded(effect: effects.InvoiceEffect) -> OutsideEvent:
                 amount=effect.amount,
                 cause=effect.cause,
                 reason=effect.reason,
+                set_off=effect.set_off,
             )
         case _ as unreachable:
             assert_never(unreachable)

@@ -35,7 +35,10 @@ class InvoiceLineDeletionRequested(DomainEvent, frozen=True, kw_only=True):
 
 
 class CreditNoteRequested(DomainEvent, frozen=True, kw_only=True):
-    """So much of an issued line is to be taken back, before tax; all that is left of it when `amount` is absent."""
+    """So much of an issued line is to be taken back, before tax; all that is left of it when `amount` is absent.
+
+    `set_off`: it settles that run, so that what was paid of it, without tax, is the customer's credit here.
+    """
 
     NAME: ClassVar[str] = "charge.credit_note_requested.v1"
     invoice_id: UUID
@@ -43,6 +46,7 @@ class CreditNoteRequested(DomainEvent, frozen=True, kw_only=True):
     amount: Decimal | None = None
     cause: CreditCause
     reason: str | None = None
+    set_off: UUID | None = None
 
 
 EVENTS: tuple[type[DomainEvent], ...] = (InvoiceLineUpdated, InvoiceLineDeletionRequested, CreditNoteRequested)

@@ -74,6 +74,8 @@ from aggregates.charges.intent import (
     ResolvedCostBasis,
     SettlementMode,
 )
+from aggregates.charges.late import LateUsage, adjusted, after, due_after
+from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound
 from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
@@ -103,6 +105,7 @@ class RunEntry(Kept, frozen=True, kw_only=True):
     voided: bool = False
     no_fiat: bool = False
     zero_overage: bool = False
+    set_off: bool = False
     invoiced: bool = False
     payment_status: RunPaymentStatus | None = None
 
@@ -119,13 +122,14 @@ class RunEntry(Kept, frozen=True, kw_only=True):
     @property
     def is_billed(self) -> bool:
         """Whether its invoice was issued, or there was nothing to invoice."""
-        return self.invoiced or self.zero_overage
+        return self.invoiced or self.zero_overage or self.set_off
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing of it is to be waited for: nothing to pay, paid, or written off (decision 22)."""
         done = {RunPaymentStatus.SETTLED, RunPaymentStatus.WRITTEN_OFF}
-        return self.zero_overage or (self.invoiced and (self.no_fiat or self.payment_status in done))
+        without_line = self.zero_overage or self.set_off
+        return without_line or (self.invoiced and (self.no_fiat or self.payment_status in done))
 
 
 class LinkedLine(Kept, frozen=True, kw_only=True):
@@ -226,6 +230,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     payment: Payment | None = None
     voided: VoidedPurchase | None = None
     failure: AdvanceFailure | None = None
+    late_usage: LateUsage | None = None
 
     @property
     def stream(self) -> Stream:
@@ -302,6 +307,23 @@ class Charge(Kept, frozen=True, kw_only=True):
         """The runs that count and cover the period, by its course: all but late adjustments."""
         return tuple(sorted((e for e in self.live_runs if not e.is_late), key=lambda entry: entry.service_period_to))
 
+    @property
+    def collected_until(self) -> Instant | None:
+        """Usage stored before that was looked at, by a run that counts or since; None before the first run."""
+        ends = [entry.collection_end for entry in self.live_runs]
+        ends += [self.late_usage.stored_at_lt] if self.late_usage is not None else []
+        return max((end for end in ends if end is not None), default=None)
+
+    @property
+    def late_usage_due(self) -> Instant | None:
+        """From when on late usage that was found can be looked at: nothing else may be on its way (decision 24)."""
+        late, seen = self.late_usage, self.collected_until
+        waits = self.current_run_id is not None or self.gathering_line is not None
+        if late is None or late.due is None or seen is None or waits:
+            return None
+        done = {Status.FINAL, Status.AWAITING_PAYMENT_SETTLEMENT}
+        return max(late.due, due_after(seen)) if self.status in done else None
+
     def run_on_line(self, line_id: UUID) -> RunEntry | None:
         """The run that an invoice line shows, whatever has become of it; the newest where there were several."""
         return next((entry for entry in reversed(self.runs) if entry.line_id == line_id), None)
@@ -333,6 +355,8 @@ def evolve(state: Charge | None, record: Recorded[ChargeEvent]) -> Charge:
             changes.setdefault("deleted_at", record.at)
         elif state.deleted_at is not None:
             changes["deleted_at"] = None
+        if state.late_usage is not None and isinstance(body, ChargeReopened | ChargeDeleted):
+            changes["late_usage"] = None  # what is stored is metered anew, or not at all
     return msgspec.structs.replace(state, updated_at=record.at, **changes)
 
 
@@ -377,6 +401,8 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return _of_intent(state, body) | {"advance_after": body.advance_after}
         case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized():
             return _of_intent(state, body)
+        case LateUsageFound() | LateUsageEvaluated():
+            return {"late_usage": after(state.late_usage, body)}
         case ChargeAdvanceFailed():
             return {"failure": _failure(body, at)}
         case CreditsGranted() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided():
@@ -411,11 +437,17 @@ def _of_runs(
 ) -> dict[str, object]:
     match body:
         case RealizationRunOpened():
-            return {"runs": (*state.runs, _entry(body, at)), "current_run_id": body.run_id}
+            opened: dict[str, object] = {"runs": (*state.runs, _entry(body, at)), "current_run_id": body.run_id}
+            return (
+                opened
+                if body.type is not RunType.LATE_ADJUSTMENT
+                else opened | {"late_usage": adjusted(state.late_usage, body)}
+            )
         case RealizationRunClosed():
             return {"current_run_id": None, "advance_after": body.advance_after}
         case RealizationProcessed():
-            return {"runs": _with_entry(state, body.run_id, no_fiat=body.no_fiat, zero_overage=body.zero_overage)}
+            known = {"no_fiat": body.no_fiat, "zero_overage": body.zero_overage, "set_off": body.set_off}
+            return {"runs": _with_entry(state, body.run_id, **known)}
         case RunRerated():
             entry = _with_entry(
                 state,
@@ -509,6 +541,7 @@ def _entry(body: RealizationRunOpened, at: datetime) -> RunEntry:
         invoice_id=body.invoice_id,
         no_fiat=body.no_fiat,
         zero_overage=body.zero_overage,
+        set_off=body.set_off,
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from aggregates.charges.events import ChargeEvent, Moved, RealizationRunClosed, RunClosedReason, RunVoidNoted
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import FlatFeeLayer, PurchaseLayer, SettlementMode, UsageLayer
+from aggregates.charges.late import Ordered
 from aggregates.charges.outside import recorded
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.credits.events import SettlementMode as CreditMode
@@ -40,8 +41,9 @@ CREDIT_MODE = {
 class Turn:
     """One charge while a decision is made about it.
 
-    `notice` is what its invoice told it, if that is what moves it. `run_ends` are the ends of the runs it may start,
-    as they were known when meters were asked; None outside of advancing.
+    `notice` is what its invoice told it, `ordered` what somebody wants done about late usage, if that is what moves it.
+    `run_ends` are the ends of the runs it may start, as they were known when meters were asked; None outside of
+    advancing.
     """
 
     def __init__(self, draft: Draft, charge_id: UUID, facts: Facts) -> None:
@@ -50,6 +52,7 @@ class Turn:
         self.facts = facts
         self.notice: LineNotice | None = None
         self.run_ends: tuple[Instant, ...] | None = None
+        self.ordered: Ordered | None = None
 
     # ── what guards read ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from aggregates.invoices.documents import CreditCause, CreditedLine, CreditNote
 from aggregates.invoices.effects import InvoiceNotice, LineCredited, LineReinstated
-from aggregates.invoices.events import CreditNoteIssued, InvoiceVoided, Moved
+from aggregates.invoices.events import CreditNoteIssued, InvoiceVoided, Moved, UnappliedCreditUsed
 from aggregates.invoices.facts import InvoiceFacts
 from aggregates.invoices.lifecycle import follow, require
 from aggregates.invoices.lines import InvoiceLine, Portion
@@ -75,9 +75,15 @@ def void(
     return turn.told()
 
 
-def record_credit(turn: InvoiceTurn, lines: Sequence[LineCredit], cause: CreditCause, reason: str | None) -> None:
+def record_credit(
+    turn: InvoiceTurn,
+    lines: Sequence[LineCredit],
+    cause: CreditCause,
+    reason: str | None,
+    set_off: UUID | None = None,
+) -> None:
     """Credit these lines and follow where that leads. Raises `LineNotFound`, `CreditExceedsLine`."""
-    _credit(turn, lines, cause, reason)
+    _credit(turn, lines, cause, reason, set_off)
     follow(turn, InvoiceTrigger.CREDIT)
 
 
@@ -98,16 +104,28 @@ class _Taken(NamedTuple):
     in_full: bool
 
 
-def _credit(turn: InvoiceTurn, lines: Sequence[LineCredit], cause: CreditCause, reason: str | None) -> None:
-    """Issue one credit note over the lines; none where there is nothing to take back in money."""
+def _credit(
+    turn: InvoiceTurn,
+    lines: Sequence[LineCredit],
+    cause: CreditCause,
+    reason: str | None,
+    set_off: UUID | None = None,
+) -> None:
+    """Issue one credit note over the lines; none where there is nothing to take back in money.
+
+    Where it settles a run, what was paid, without tax, is not left as unapplied credit: it goes to the balance.
+    """
     taken = [_take(turn.line(credited.line_id), credited.amount, turn.invoice.currency) for credited in lines]
     worth = [part for part in taken if part.whole.amount]
     note_id = turn.facts.mint() if worth else None
     if note_id is not None:
         turn.emit(CreditNoteIssued(credit_note=_note(turn, note_id, worth, cause, reason)))
     for part in taken:
+        if set_off is not None and part.freed.net:
+            turn.emit(UnappliedCreditUsed(amount=part.freed.net, set_off=set_off))
         if part.reinstated.amount:
             turn.tell(LineReinstated, part.line, amount=part.reinstated.amount, net=part.reinstated.net)
+        after = turn.line(part.line.line_id)
         turn.tell(
             LineCredited,
             part.line,
@@ -117,6 +135,9 @@ def _credit(turn: InvoiceTurn, lines: Sequence[LineCredit], cause: CreditCause, 
             in_full=part.in_full,
             cause=cause,
             credit_note_id=note_id if part.whole.amount else None,
+            freed_net=part.freed.net,
+            set_off=set_off,
+            closes=not after.open.amount and not after.written_off.amount,
         )
 
 

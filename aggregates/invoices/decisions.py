@@ -256,7 +256,7 @@ def _credit(turn: InvoiceTurn, effect: CreditNoteRequested) -> None:
         findings.add("amount", "not_positive", message)
     findings.raise_if_any()
     credited = LineCredit(line_id=effect.line_id, amount=effect.amount)
-    record_credit(turn, (credited,), effect.cause, effect.reason)
+    record_credit(turn, (credited,), effect.cause, effect.reason, effect.set_off)
 
 
 # ── by hand ──────────────────────────────────────────────────────────────────────────────────────────────────

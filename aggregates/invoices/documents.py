@@ -54,6 +54,8 @@ class CreditCause(StrEnum):
     """The invoice as a whole was a mistake (decision 22)."""
     GOODWILL = "goodwill"
     """Somebody decided so; the charge's own figures stay."""
+    CORRECTED = "corrected"
+    """A later run of the charge comes to less than nothing: too much was invoiced before (run rating R14)."""
 
 
 class CreditedLine(Part, frozen=True, kw_only=True):

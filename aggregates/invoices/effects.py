@@ -61,13 +61,17 @@ class InvoiceLineDeletionRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreditNoteRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """So much of an issued line is to be taken back, before tax; all that is left of it when `amount` is absent."""
+    """So much of an issued line is to be taken back, before tax; all that is left of it when `amount` is absent.
+
+    `set_off`: it settles that run of the charge, and what was paid of it becomes credit of the customer, without tax.
+    """
 
     invoice_id: UUID
     line_id: UUID
     amount: Decimal | None = None
     cause: CreditCause = CreditCause.INTENT_CHANGED
     reason: str | None = None
+    set_off: UUID | None = None
 
 
 InvoiceEffect: TypeAlias = InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested
@@ -176,7 +180,8 @@ class LineCredited(Notice, frozen=True, kw_only=True):
     """A credit note took back so much of the line: reverse the accrual, and the run when the cause asks for it.
 
     `freed`: the part that was paid before and is the customer's unapplied credit now. `in_full`: nothing of the line
-    is left; with cause `intent_changed` or `invoice_voided` the run is void then and its credits go back.
+    is left; with cause `intent_changed` or `invoice_voided` the run is void then and its credits go back. `set_off`:
+    the run that it settles; `freed_net` becomes credit of the customer then. `closes`: nothing is left to be paid.
     """
 
     amount: Decimal
@@ -186,6 +191,9 @@ class LineCredited(Notice, frozen=True, kw_only=True):
     cause: CreditCause
     credit_note_id: UUID | None
     """Absent when there was nothing to take back in money: the whole line was paid by customer credit."""
+    freed_net: Decimal = ZERO
+    set_off: UUID | None = None
+    closes: bool = False
 
 
 class LineRemoved(Notice, frozen=True, kw_only=True):

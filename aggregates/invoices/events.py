@@ -308,11 +308,15 @@ class InvoiceVoided(DomainEvent, frozen=True, kw_only=True):
 
 
 class UnappliedCreditUsed(DomainEvent, frozen=True, kw_only=True):
-    """Unapplied credit that arose here was set against another invoice, or refunded where none is named."""
+    """Unapplied credit that arose here was set against another invoice, or refunded where none is named.
+
+    `set_off`: it became credit of the customer's balance, as that run comes to less than nothing (run rating R14).
+    """
 
     NAME: ClassVar[str] = "invoice.unapplied_credit_used.v1"
     amount: Decimal
     invoice_id: UUID | None = None
+    set_off: UUID | None = None
 
 
 EVENTS: tuple[type[DomainEvent], ...] = (

@@ -131,7 +131,7 @@ def check_periods(run: RunToRate, priors: Sequence[PriorRun], findings: Findings
                 f"prior periods[{i}] service period must not be empty when truncated to minimum streaming window size",
             )
     for i, prior in enumerate(priors):
-        if not run.late and _overlap(prior.period, current):
+        if not (run.late or prior.late) and _overlap(prior.period, current):
             findings.add(
                 f"prior_runs[{i}]",
                 "prior_period_overlaps_current",
@@ -140,8 +140,8 @@ def check_periods(run: RunToRate, priors: Sequence[PriorRun], findings: Findings
     for i, one in enumerate(priors):
         for j in range(i + 1, len(priors)):
             other = priors[j]
-            # A late adjustment shares the period of the final run; that is no overlap.
-            same = not run.engine.is_plain and one.period == other.period
+            # A late adjustment shares the period of the final run, or of a voided one; that is no overlap.
+            same = not run.engine.is_plain and (one.period == other.period or one.late or other.late)
             if not same and _overlap(one.period, other.period):
                 findings.add(
                     f"prior_runs[{i}]",
@@ -176,7 +176,7 @@ def final_run(run: RunToRate, priors: Iterable[PriorRun]) -> PriorRun | None:
     """The earliest live run with this run's period, if that period ends with the charge."""
     if run.period.to != run.service_period.to:
         return None
-    return next((prior for prior in priors if prior.period == run.period), None)
+    return next((prior for prior in priors if prior.period == run.period and not prior.late), None)
 
 
 def _contains(outer: Period, inner: Period) -> bool:

@@ -74,7 +74,8 @@ class PriorRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run of the same charge: its period and the lines it booked, with their ids.
 
     `lines` is `None` when they are not loaded, which is not the same as having none. `stored_at_lt` is its own
-    cut-off; `voided` runs do not exist for rating, but may be handed over.
+    cut-off; `voided` runs do not exist for rating, but may be handed over. A `late` one adjusts a run of its period
+    and does not take the period itself: where that run was voided, the period is billed afresh (run rating R13).
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class PriorRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     lines: tuple[DetailedLine, ...] | None
     stored_at_lt: Instant | None = None
     voided: bool = False
+    late: bool = False
 
 
 class RunToRate(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -42,6 +43,7 @@ from aggregates.runs.events import (
     QuantityClamped,
     RunFinalized,
     RunRated,
+    RunType,
     RunVoided,
     VoidReason,
 )
@@ -159,28 +161,27 @@ def rate(
 
     `others` are the charge's other runs, whose lines are booked already. A quantity below zero is rated as zero, and
     its true value recorded (decision 18); where it comes in parts, that holds of each: 5 in one region and -7 in
-    another are 5 and 0. Refuses a total below zero (`ChargeTotalIsNegative`, lifecycles §5.5) before anything is
-    emitted.
+    another are 5 and 0. Under a plain engine, refuses a total below zero (`ChargeTotalIsNegative`, lifecycles §5.5)
+    before anything is emitted.
     """
     state = run_in_hand(draft, run)
     assert state.stored_at_lt is not None, f"run {run.id} has no collection end, so it cannot be metered"
-    below_zero = tuple(event for event in metered.events if event.quantity < ZERO)
-    events = tuple(event for event in metered.events if event.quantity >= ZERO)
-    quantity = max(metered.quantity - sum((event.quantity for event in below_zero), ZERO), ZERO)
-    period = Period(state.service_period_from, state.service_period_to)
+    quantity, events, below_zero = usable(metered)
+    late = state.type is RunType.LATE_ADJUSTMENT
     rated = rate_run(
         to_rate(
             terms,
             state.currency,
-            period=period,
+            period=Period(state.service_period_from, state.service_period_to),
             quantity=quantity,
             events=events,
             others=others,
             stored_at_lt=state.stored_at_lt,
             run_id=run.id,
+            late=late,
         )
     )
-    checked(rated.totals, state)
+    checked(rated.totals, state, below_zero=not terms.engine.is_plain)
     if quantity != metered.quantity:
         draft.emit(
             run,
@@ -195,7 +196,7 @@ def rate(
         run,
         RunRated(
             metered_quantity=plain(quantity),
-            pre_line_quantity=plain(pre_line_quantity(billed(others), state.service_period_to)),
+            pre_line_quantity=plain(pre_line_quantity(billed(others), state.service_period_to, late=late)),
             totals=rated.totals,
             detailed_lines=booked(rated.lines, [str(mint()) for _ in rated.lines]),
             rating_engine=rated.engine,
@@ -211,6 +212,23 @@ def rate(
     return rated.totals.total
 
 
+class Usable(NamedTuple):
+    """What of a meter's answer is rated: nothing below zero; and the parts that were (decision 18)."""
+
+    quantity: Decimal
+    events: tuple[UsageEvent, ...]
+    below_zero: tuple[UsageEvent, ...]
+
+
+@exact
+def usable(metered: Metered) -> Usable:
+    """What is rated of a meter's answer: of 5 in one region and -7 in another, 5."""
+    below_zero = tuple(event for event in metered.events if event.quantity < ZERO)
+    events = tuple(event for event in metered.events if event.quantity >= ZERO)
+    quantity = max(metered.quantity - sum((event.quantity for event in below_zero), ZERO), ZERO)
+    return Usable(quantity, events, below_zero)
+
+
 def to_rate(
     terms: RatingTerms,
     currency: Currency,
@@ -221,6 +239,7 @@ def to_rate(
     others: Sequence[RealizationRun],
     stored_at_lt: Instant | None = None,
     run_id: UUID | None = None,
+    late: bool = False,
 ) -> RunToRate:
     """A run as rating wants to know it: with the lines that the charge's other runs have booked."""
     return RunToRate(
@@ -239,12 +258,14 @@ def to_rate(
                 lines=other.detailed_lines,
                 stored_at_lt=other.stored_at_lt,
                 voided=other.is_voided,
+                late=other.type is RunType.LATE_ADJUSTMENT,
             )
             for other in others
         ),
         discounts=terms.discounts,
         unit_config=terms.unit_config,
         stored_at_lt=stored_at_lt,
+        late=late,
         line_name=terms.name,
         arithmetic=ARITHMETIC[terms.arithmetic],
     )
@@ -284,12 +305,12 @@ def rate_fee(draft: Draft, run: Stream, terms: FeeTerms, mint: Mint) -> Decimal:
     return rated.totals.total
 
 
-def checked(totals: Totals, run: RealizationRun) -> None:
+def checked(totals: Totals, run: RealizationRun, *, below_zero: bool = False) -> None:
     """What holds of a run's totals whenever it is rated (R-04): not below zero, reconciled, exact in its currency.
 
-    Only the first can come from input; the other two would be defects of rating.
+    Only the first can come from input; the other two would be defects of rating. `below_zero`: whether it may be.
     """
-    if totals.total < ZERO:
+    if totals.total < ZERO and not below_zero:
         raise ChargeTotalIsNegative(run.charge_id, totals.total)
     assert totals.reconciles, f"run {run.id}: the total {totals.total} is not what its parts say"
     currency: Currency = run.currency
@@ -302,11 +323,13 @@ def checked(totals: Totals, run: RealizationRun) -> None:
 def reconcile(draft: Draft, run: Stream, target: Decimal, credit: CreditTerms) -> None:
     """Bring the run's credit to the target: allocate what is missing, or give back what is too much.
 
+    A target below zero is met by no credit at all; who settles the rest is not decided here (run rating R14).
     3 allocated and a target of 8 allocate 5; 20 allocated and a target of 11 give 9 back, newest first. Under
     `credit_only` what no credit covers becomes advance, so that an allocation is met to the last unit; under
     `credit_then_invoice` it stays short (lifecycles §6.2).
     """
     state = run_in_hand(draft, run)
+    target = max(target, ZERO)
     delta = state.currency.rounded(target) - state.credits_total
     if delta > ZERO:
         _allocate(draft, state, target, delta, credit)
@@ -315,10 +338,10 @@ def reconcile(draft: Draft, run: Stream, target: Decimal, credit: CreditTerms) -
 
 
 def finalize(draft: Draft, run: Stream) -> None:
-    """Write the last totals: all of it is covered by credit, so nothing is left to pay (lifecycles §5.5)."""
+    """Write the last totals: nothing is left to pay, as credit covers it or as it is below zero (lifecycles §5.5)."""
     state = run_in_hand(draft, run)
     totals = state.totals
-    assert not totals.total, f"run {run.id}: {totals.total} is left after exact reconciliation"
+    assert totals.total <= ZERO, f"run {run.id}: {totals.total} is left after exact reconciliation"
     draft.emit(run, RunFinalized(totals=totals, no_fiat_transaction_required=True))
 
 
@@ -344,6 +367,36 @@ def give_all_back(draft: Draft, run: Stream, credit: CreditTerms, overage: Credi
             FiatOverageCreditsCorrected(corrections=corrections_, fiat=overage.currency, booked_at=state.booked_at),
         )
     reconcile(draft, run, ZERO, credit)
+
+
+@exact
+def release(draft: Draft, run: Stream, most: Decimal, credit: CreditTerms, set_off: UUID) -> Decimal:
+    """Give back what the run's credit covers, that much at most, to settle another run; how much it was."""
+    state = run_in_hand(draft, run)
+    amount = min(most, state.credits_total)
+    if amount > ZERO:
+        target = state.credits_total - amount
+        parts = _give_back(draft, state, amount, credit)
+        draft.emit(
+            run, CreditsCorrected(corrections=parts, booked_at=state.booked_at, target=plain(target), set_off=set_off)
+        )
+    return amount
+
+
+@exact
+def release_overage(draft: Draft, run: Stream, most: Decimal, credit: CreditTerms, set_off: UUID) -> Decimal:
+    """The same of the fiat credit that covers its overage."""
+    state = run_in_hand(draft, run)
+    amount = min(most, state.fiat_credits_total)
+    if amount > ZERO:
+        parts = _give_back(draft, state, amount, credit)
+        draft.emit(
+            run,
+            FiatOverageCreditsCorrected(
+                corrections=parts, fiat=credit.currency, booked_at=state.booked_at, set_off=set_off
+            ),
+        )
+    return amount
 
 
 @exact

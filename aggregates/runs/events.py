@@ -162,12 +162,16 @@ class CreditsAllocated(DomainEvent, frozen=True, kw_only=True):
 
 
 class CreditsCorrected(DomainEvent, frozen=True, kw_only=True):
-    """Credit was given back, newest allocation first, so that what is left covers `target`."""
+    """Credit was given back, newest allocation first, so that what is left covers `target`.
+
+    `set_off`: it settles that other run of the charge, whose total is below zero (run rating R14).
+    """
 
     NAME: ClassVar[str] = "realization_run.credits_corrected.v1"
     corrections: tuple[CreditCorrection, ...]
     booked_at: Instant
     target: Decimal
+    set_off: UUID | None = None
 
 
 class RunFinalized(DomainEvent, frozen=True, kw_only=True):
@@ -204,12 +208,42 @@ class FiatOverageCreditsAllocated(DomainEvent, frozen=True, kw_only=True):
 
 
 class FiatOverageCreditsCorrected(DomainEvent, frozen=True, kw_only=True):
-    """Fiat credit was given back, newest allocation first."""
+    """Fiat credit was given back, newest allocation first; `set_off` as in `CreditsCorrected`."""
 
     NAME: ClassVar[str] = "realization_run.fiat_overage_credits_corrected.v1"
     corrections: tuple[CreditCorrection, ...]
     fiat: Currency
     booked_at: Instant
+    set_off: UUID | None = None
+
+
+class RunSetOff(DomainEvent, frozen=True, kw_only=True):
+    """The run comes to less than nothing and was settled against the charge's other runs (run rating R14).
+
+    Of `shortfall`, earlier runs gave `released` back of their credit, newest first. In `fiat`, `credited` are taken
+    back of what was invoiced, what is paid of it as a correction credit of the customer. Nothing is given back that
+    was not paid for.
+    """
+
+    NAME: ClassVar[str] = "realization_run.set_off.v1"
+    shortfall: Decimal
+    released: Decimal
+    fiat: Currency | None = None
+    fiat_released: Decimal = ZERO
+    credited: Decimal = ZERO
+
+
+class CorrectionCredited(DomainEvent, frozen=True, kw_only=True):
+    """What was paid too much is credit of the customer now: paid value, which does not expire (decision 20).
+
+    It was paid on the line of `paid_run`; `currency` is fiat.
+    """
+
+    NAME: ClassVar[str] = "realization_run.correction_credited.v1"
+    amount: Decimal
+    currency: Currency
+    paid_run: UUID
+    ledger_group: GroupRef
 
 
 class RunTypeChanged(DomainEvent, frozen=True, kw_only=True):
@@ -322,6 +356,8 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     RunVoided,
     FiatOverageCreditsAllocated,
     FiatOverageCreditsCorrected,
+    RunSetOff,
+    CorrectionCredited,
     RunTypeChanged,
     RunSealed,
     InvoiceUsageAccrued,
@@ -343,6 +379,8 @@ RunEvent: TypeAlias = (
     | RunVoided
     | FiatOverageCreditsAllocated
     | FiatOverageCreditsCorrected
+    | RunSetOff
+    | CorrectionCredited
     | RunTypeChanged
     | RunSealed
     | InvoiceUsageAccrued

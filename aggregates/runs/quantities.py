@@ -44,8 +44,12 @@ def line_quantity(runs: Sequence[BilledRun], service_period_to: Instant, metered
     return LineQuantity(metered - before, before)
 
 
-def pre_line_quantity(runs: Sequence[BilledRun], service_period_to: Instant) -> Decimal:
-    """The cumulative quantity of the latest run that ends earlier and counts; zero without one."""
-    earlier = [run for run in runs if not run.voided and run.service_period_to < service_period_to]
+def pre_line_quantity(runs: Sequence[BilledRun], service_period_to: Instant, *, late: bool = False) -> Decimal:
+    """The cumulative quantity of the latest run that ends earlier and counts; zero without one.
+
+    A late adjustment goes on from the newest run that ends with it.
+    """
+    live = [run for run in reversed(runs) if not run.voided]
+    earlier = [run for run in live if late or run.service_period_to < service_period_to]
     latest = max(earlier, key=lambda run: run.service_period_to, default=None)
     return latest.metered_quantity if latest is not None else ZERO

@@ -18,6 +18,7 @@ from aggregates.event import Recorded, Stream
 from aggregates.rating.lines import DetailedLine
 from aggregates.rating.requests import RunEngine
 from aggregates.runs.events import (
+    CorrectionCredited,
     CreditAllocation,
     CreditCorrection,
     CreditsAllocated,
@@ -38,6 +39,7 @@ from aggregates.runs.events import (
     RunRated,
     RunReinstated,
     RunSealed,
+    RunSetOff,
     RunType,
     RunTypeChanged,
     RunVoided,
@@ -102,7 +104,8 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     when its credit is booked.
 
     `metered_quantity` is cumulative over the charge's service period and provisional until the run is finalised;
-    `quantity_metered_true` is what the meter said where that was below zero.
+    `quantity_metered_true` is what the meter said where that was below zero. `correction_credit` is what the customer
+    got as credit, in fiat, because the run comes to less than nothing.
     """
 
     id: UUID
@@ -141,6 +144,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     invoice_usage: InvoiceUsage | None = None
     payment: RunPayment | None = None
     credited: Decimal = ZERO
+    correction_credit: Decimal = ZERO
 
     @property
     def stream(self) -> Stream:
@@ -161,6 +165,19 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def fiat_credits_total(self) -> Decimal:
         """What of the overage is covered by fiat credit now."""
         return _sum(realization.amount for realization in self.fiat_overage_credit_realizations)
+
+    @property
+    def invoiced_left(self) -> Decimal:
+        """What its invoice asked for and no credit note has taken back, without tax, in fiat; paid or not."""
+        if self.invoice_usage is None or self.no_fiat_transaction_required:
+            return ZERO
+        return _sum((self.invoice_usage.totals.total, -self.credited))
+
+    @property
+    def paid_left(self) -> Decimal:
+        """What of that is paid: a credit note takes first what is not."""
+        settled = self.payment.settled_amount if self.payment is not None else ZERO
+        return min(settled, self.invoiced_left)
 
     def remaining(self, allocation: UUID) -> Decimal:
         """What is left of an allocation: it and all its corrections together (lifecycles §6.1)."""
@@ -205,6 +222,10 @@ def evolve(state: RealizationRun | None, record: Recorded[RunEvent]) -> Realizat
             )
         case RunVoided():
             return msgspec.structs.replace(state, deleted_at=body.deleted_at, void_reason=body.reason)
+        case RunSetOff():
+            return state
+        case CorrectionCredited():
+            return msgspec.structs.replace(state, correction_credit=state.correction_credit + body.amount)
         case RunTypeChanged():
             return msgspec.structs.replace(state, type=body.to_type)
         case RunInvalidated():

@@ -182,6 +182,17 @@ class ChargeTotalIsNegative(InvalidCommand):
 
 
 @dataclass(eq=False)
+class CorrectionExceedsAllocations(InvalidCommand):
+    """A charge that is settled by credit alone has to give back more than credit ever paid of it (run rating R14)."""
+
+    code: ClassVar[str] = "correction_exceeds_allocations"
+    text: ClassVar[str] = "charge {charge_id} has to give {asked} back, and credit paid only {allocated} of it"
+    charge_id: object = None
+    asked: object = None
+    allocated: object = None
+
+
+@dataclass(eq=False)
 class ActiveRunAlreadyExists(InvalidCommand):
     """A run is current, so another cannot start (lifecycles §5.2, §8.2)."""
 
@@ -240,6 +251,15 @@ class PreconditionFailed(CommandRefused):
     code: ClassVar[str] = "precondition_failed"
     text: ClassVar[str] = "{reason}"
     reason: str = ""
+    charge_id: object = None
+
+
+@dataclass(eq=False)
+class NoLateUsage(CommandRefused):
+    """Nothing of the charge's period was stored late, or all of it is settled or on its way (decision 24)."""
+
+    code: ClassVar[str] = "no_late_usage"
+    text: ClassVar[str] = "charge {charge_id} has no late usage that is to be billed or dismissed"
     charge_id: object = None
 
 

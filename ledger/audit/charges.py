@@ -19,42 +19,53 @@ from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO
 from aggregates.values.totals import Totals, sum_totals
 from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, broken, place_of
+from ledger.audit.postings import total_of
 
 
 class Runs(Check):
     """Every run's totals are the sum of its lines and reconcile, and its credit is what its totals say (lifecycles §6).
 
-    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit; and a
-    finalised run that is settled by credit alone is covered to the last unit.
+    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit; and of a
+    charge that is settled by credit alone what its finalised runs come to is covered to the last unit, all together:
+    a run below zero is settled by the credit of the others (decision 20).
     """
 
     name = "runs"
 
     def charge(self, streams: ChargeStreams) -> None:
         """Fold each run, looking at every step."""
-        settled_by_credit = settlement(streams.records) is SettlementMode.CREDIT_ONLY
+        done: list[RealizationRun] = []
         for run, records in streams.runs.items():
             self.looked_at()
             try:
-                self._run(run, records, settled_by_credit=settled_by_credit)
+                state = self._run(run, records)
             except BROKEN as error:
                 self.find(f"stream {run}", "run cannot be folded", expected="a run", found=broken(error))
+                continue
+            if state is not None and state.finalized and not state.is_voided:
+                done.append(state)
+        if settlement(streams.records) is SettlementMode.CREDIT_ONLY:
+            self._covered(streams.charge, done)
 
-    def _run(self, run: UUID, records: Sequence[AnyRecorded], *, settled_by_credit: bool) -> None:
+    def _covered(self, charge: UUID, done: Sequence[RealizationRun]) -> None:
+        """Of runs that are settled by credit alone nothing is left, and nothing was given that they did not come to."""
+        credit = total_of(run.credits_total for run in done)
+        left = total_of(run.totals.total for run in done)
+        if left:
+            place = f"stream {done[-1].id}" if len(done) == 1 else f"stream {charge}"
+            rated = total_of((left, credit))
+            self.find(place, "finalised run is not covered by credit", expected=rated, found=credit)
+
+    def _run(self, run: UUID, records: Sequence[AnyRecorded]) -> RealizationRun | None:
         state: RealizationRun | None = None
         for record in records:
             state = run_state.evolve(state, record)
             for what, expected, found in self._at(record, state):
                 if expected != found:
                     self.find(place_of(record), what, expected=expected, found=found)
-        if state is None:
-            return
-        credit = state.credits_total
-        if state.is_voided and credit:
-            self.find(f"stream {run}", "voided run keeps credit", expected=ZERO, found=credit)
-        elif state.finalized and not state.is_voided and settled_by_credit and state.totals.total:
-            rated = state.totals.total + credit
-            self.find(f"stream {run}", "finalised run is not covered by credit", expected=rated, found=credit)
+        if state is not None and state.is_voided and state.credits_total:
+            self.find(f"stream {run}", "voided run keeps credit", expected=ZERO, found=state.credits_total)
+        return state
 
     @staticmethod
     def _at(record: AnyRecorded, state: RealizationRun) -> Iterator[tuple[str, Any, Any]]:
@@ -149,8 +160,9 @@ def compared(charge: Charge, entry: RunEntry, run: RealizationRun) -> Iterator[t
 class Statuses(Check):
     """Every charge walked from status to status without a jump, and is final only when its period is covered.
 
-    Each step begins where the one before it ended; live runs follow one another; a final charge that is settled by
-    credit has runs over its whole service period, the last of the final type (lifecycles §19.5.2, §19.5.4).
+    Each step begins where the one before it ended; live runs follow one another, late adjustments aside; a final charge
+    that is settled by credit has runs over its whole service period, the last of the final type (lifecycles §19.5.2,
+    §19.5.4).
     """
 
     name = "statuses"
@@ -172,7 +184,7 @@ class Statuses(Check):
 
     def _runs(self, state: Charge) -> None:
         place = f"stream {state.id}"
-        live = state.live_runs
+        live = state.period_runs
         for before, after in pairwise(live):
             if after.service_period_from != before.service_period_to:
                 what = "live runs do not follow one another"

@@ -80,7 +80,7 @@ def groups_named(body: Any) -> list[GroupRef]:
             return [body.ledger_group]
         case r.InvoiceUsageAccrued() | r.RunPaymentAuthorized() | r.RunPaymentSettled() | r.RunPaymentFailed():
             return [body.ledger_group] if body.ledger_group is not None else []
-        case r.RunWrittenOff() | r.RunReinstated() | r.RunCredited():
+        case r.RunWrittenOff() | r.RunReinstated() | r.RunCredited() | r.CorrectionCredited():
             return [body.ledger_group] if body.ledger_group is not None else []
         case _:
             return []
@@ -145,6 +145,9 @@ def _invoiced(record: AnyRecorded, pool: e.CreditPoolEvent) -> Iterator[Side]:
         case r.RunCredited() as body, e.InvoiceUsageCredited():
             yield Side("runs", record.stream, pool.run)
             yield Side("credited amounts", pool.amount, body.fiat_amount)
+        case r.CorrectionCredited() as body, e.CreditGranted():
+            yield Side("runs", record.stream, pool.purchase)
+            yield Side("correction credits", (pool.amount, pool.currency), (body.amount, body.currency))
         case body, _:
             yield Side("kinds of event", f"the posting group of a {body.NAME}", pool.NAME)
 

@@ -14,8 +14,8 @@ from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import PartsNeeded
 from aggregates.values.decimals import ZERO, exact
 from ledger.metering.parts import metered, told_apart
-from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Tally, Window
-from ledger.metering.usage import StoredUsage, normal, place
+from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Reading, Tally, Unseen, Window
+from ledger.metering.usage import StoredUsage, last_place, normal, place
 from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
 
 _Row = tuple[datetime, int, StoredUsage]
@@ -36,6 +36,8 @@ class MemoryUsageStore(ChunkedStore):
         self._marks: dict[tuple[str, str], datetime] = {}
         self._positions: dict[tuple[str, str], int] = {}
         self._numbers = itertools.count(1)
+        self._arrived: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
+        self._seen: dict[tuple[str, str], int] = {}
 
     def write_chunk(self, chunk: Chunk, stored_at: datetime | None, earlier: set[int]) -> Tally:
         """Decide everything first, then write, so that a failing probe leaves nothing behind."""
@@ -60,6 +62,8 @@ class MemoryUsageStore(ChunkedStore):
                 self._known[identity] = fingerprint
                 event = stored.event
                 insort(self._rows[namespace, event.customer, event.meter], (event.time, stored.place, stored))
+                arrival = Arrival(event.customer, event.time, stored.stored_at, stored.place)
+                self._arrived[namespace, event.meter].append(arrival)
             for ordinal in conflicts:
                 event, fingerprint = chunk.events[ordinal], chunk.fingerprints[ordinal]
                 rival = StoredUsage(event, stamp, place(position, ordinal))
@@ -113,6 +117,27 @@ class MemoryUsageStore(ChunkedStore):
         with self._lock:
             found = [s for key, s in self._quarantine.items() if key[0] == namespace and s.place > after]
         return sorted(found, key=lambda stored: stored.place)[:limit]
+
+    def read_unseen(self, namespace: str) -> list[Unseen]:
+        """Meters whose last chunk lies behind what was marked as seen, by key."""
+        with self._lock:
+            known = [(key, self._seen.get(key, 0), last) for key, last in self._positions.items()]
+        found = [Unseen(meter, seen, last) for (whose, meter), seen, last in known if whose == namespace]
+        return sorted(each for each in found if last_place(each.position) > each.after)
+
+    def read_arrivals(self, namespace: str, unseen: Unseen, limit: int) -> list[Arrival]:
+        """Events of the meter behind a place and not behind the last chunk, by place."""
+        with self._lock:
+            arrived = self._arrived[namespace, unseen.meter]
+            start = bisect_left(arrived, unseen.after + 1, key=lambda each: each.place)
+            page = arrived[start : start + limit]
+        return [each for each in page if each.place <= last_place(unseen.position)]
+
+    def write_seen(self, namespace: str, meter: str, place: int) -> None:
+        """Raise the mark of what was seen to at least that place."""
+        with self._lock:
+            key = (namespace, meter)
+            self._seen[key] = max(place, self._seen.get(key, 0))
 
     def close(self) -> None:
         """Nothing to give back."""

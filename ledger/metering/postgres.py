@@ -25,8 +25,18 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import ByProperty, PartsNeeded
 from ledger.metering.parts import Band, metered
-from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Retry, Tally, Window
-from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, normal, place, position_of
+from ledger.metering.store import (
+    COMMIT_WITHIN,
+    Arrival,
+    Chunk,
+    ChunkedStore,
+    Reading,
+    Retry,
+    Tally,
+    Unseen,
+    Window,
+)
+from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, last_place, normal, place, position_of
 from ledger.ports import Clock, Metered, MeteredPart, MeterQuery, Probe, no_probe
 from ledger.store.postgres_database import PostgresDatabase
 
@@ -60,6 +70,27 @@ CREATE FUNCTION usage_is_kept() RETURNS trigger LANGUAGE plpgsql AS
 CREATE TRIGGER usage_event_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_event
     FOR EACH STATEMENT EXECUTE FUNCTION usage_is_kept();
 """
+_SEEN_SCHEMA = """
+CREATE INDEX usage_event_arrival ON usage_event (namespace, meter, place);
+CREATE TABLE usage_seen (
+    namespace text COLLATE "C" NOT NULL, meter text COLLATE "C" NOT NULL,
+    place bigint NOT NULL, -- up to there it was looked through for late usage
+    PRIMARY KEY (namespace, meter)
+) WITH (fillfactor = 50);
+"""
+_UNSEEN = (
+    "SELECT mark.meter, coalesce(seen.place, 0), mark.position FROM usage_mark AS mark"
+    " LEFT JOIN usage_seen AS seen USING (namespace, meter) WHERE namespace = %s"
+    f" AND mark.position > 0 AND (mark.position + 1) * {MAX_CHUNK} > coalesce(seen.place, 0) + 1 ORDER BY mark.meter"
+)
+_ARRIVALS = (
+    "SELECT customer, time, stored_at, place FROM usage_event"
+    " WHERE namespace = %s AND meter = %s AND place > %s AND place <= %s ORDER BY place LIMIT %s"
+)
+_SEEN = (
+    "INSERT INTO usage_seen VALUES (%s, %s, %s)"
+    " ON CONFLICT (namespace, meter) DO UPDATE SET place = greatest(usage_seen.place, excluded.place)"
+)
 _INCOMING = f"""
 CREATE TEMPORARY TABLE IF NOT EXISTS usage_incoming {_TABLE.format(key="", unique="")} ON COMMIT DELETE ROWS
 """
@@ -232,6 +263,23 @@ class PostgresUsageStore(ChunkedStore):
         values = {"namespace": namespace, "place": after, "limit": limit}
         return self._select("usage_conflict", "namespace = %(namespace)s AND place > %(place)s", "place", values)
 
+    def read_unseen(self, namespace: str) -> list[Unseen]:
+        """Meters whose last chunk lies behind what was marked as seen, by key."""
+        with self._connection() as db:
+            return [Unseen(*row) for row in db.execute(_UNSEEN.encode(), (namespace,))]
+
+    def read_arrivals(self, namespace: str, unseen: Unseen, limit: int) -> list[Arrival]:
+        """Events of the meter behind a place and not behind the last chunk, by place."""
+        bounds = (namespace, unseen.meter, unseen.after, last_place(unseen.position), limit)
+        with self._connection() as db:
+            rows = db.execute(_ARRIVALS, bounds).fetchall()
+        return [Arrival(customer, time_, stored_at, at) for customer, time_, stored_at, at in rows]
+
+    def write_seen(self, namespace: str, meter: str, place: int) -> None:
+        """Raise the mark of what was seen to at least that place."""
+        with self._transaction() as db:
+            db.execute(_SEEN, (namespace, meter, place))
+
     def _select(self, table: str, condition: str, order: str, values: dict[str, Any]) -> list[StoredUsage]:
         columns = "place, source, id, customer, meter, time, stored_at, value, properties"
         statement = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order} LIMIT %(limit)s"
@@ -270,6 +318,8 @@ class PostgresUsageStore(ChunkedStore):
             db.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
             if _one(db.execute("SELECT to_regclass('usage_mark')"))[0] is None:
                 db.execute(_SCHEMA)
+            if _one(db.execute("SELECT to_regclass('usage_seen')"))[0] is None:
+                db.execute(_SEEN_SCHEMA)
 
 
 def _one(cursor: psycopg.Cursor[Any]) -> _Row:

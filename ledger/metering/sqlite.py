@@ -24,12 +24,13 @@ from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.values.decimals import EXACT
 from ledger.metering.parts import Band, metered
-from ledger.metering.store import COMMIT_WITHIN, Chunk, ChunkedStore, Reading, Tally, Window
+from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Reading, Tally, Unseen, Window
 from ledger.metering.usage import (
     MAX_CHUNK,
     StoredUsage,
     UsageEvent,
     from_microseconds,
+    last_place,
     microseconds,
     normal,
     place,
@@ -70,6 +71,12 @@ CREATE TABLE IF NOT EXISTS usage_mark (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS usage_position (one INTEGER PRIMARY KEY CHECK (one = 1), last INTEGER NOT NULL);
 INSERT OR IGNORE INTO usage_position VALUES (1, 0);
+CREATE INDEX IF NOT EXISTS usage_event_arrival ON usage_event (namespace, meter, place);
+CREATE TABLE IF NOT EXISTS usage_seen (
+    namespace TEXT NOT NULL, meter TEXT NOT NULL,
+    place INTEGER NOT NULL, -- up to there it was looked through for late usage
+    PRIMARY KEY (namespace, meter)
+) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS usage_event_is_kept BEFORE UPDATE ON usage_event
     BEGIN SELECT RAISE(ABORT, 'usage events are never changed'); END;
 CREATE TRIGGER IF NOT EXISTS usage_event_stays BEFORE DELETE ON usage_event
@@ -115,6 +122,19 @@ _BY_VALUE = (
     f" SELECT NULL, count(*), {_SUM} FROM parted GROUP BY part ORDER BY part"
 )
 _NUMBER = "row_number() OVER (PARTITION BY high < 0 ORDER BY time, place)"
+_UNSEEN = (
+    "SELECT mark.meter, coalesce(seen.place, 0), mark.position FROM usage_mark AS mark"
+    " LEFT JOIN usage_seen AS seen USING (namespace, meter) WHERE namespace = ?"
+    f" AND mark.position > 0 AND (mark.position + 1) * {MAX_CHUNK} > coalesce(seen.place, 0) + 1 ORDER BY mark.meter"
+)
+_ARRIVALS = (
+    "SELECT customer, time, stored_at, place FROM usage_event INDEXED BY usage_event_arrival"
+    " WHERE namespace = ? AND meter = ? AND place > ? AND place <= ? ORDER BY place LIMIT ?"
+)
+_SEEN = (
+    "INSERT INTO usage_seen VALUES (?, ?, ?)"
+    " ON CONFLICT (namespace, meter) DO UPDATE SET place = max(place, excluded.place)"
+)
 _EARLIEST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LATEST = microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -221,6 +241,26 @@ class SqliteUsageStore(ChunkedStore):
         statement = f"SELECT {_COLUMNS} FROM usage_conflict WHERE namespace = ? AND place > ? ORDER BY place LIMIT ?"
         return self._select(statement, (namespace, after, limit))
 
+    def read_unseen(self, namespace: str) -> list[Unseen]:
+        """Meters whose last chunk lies behind what was marked as seen, by key."""
+        with self._snapshot() as db:
+            return [Unseen(*row) for row in db.execute(_UNSEEN, (namespace,))]
+
+    def read_arrivals(self, namespace: str, unseen: Unseen, limit: int) -> list[Arrival]:
+        """Events of the meter behind a place and not behind the last chunk, by place."""
+        bounds = (namespace, unseen.meter, unseen.after, last_place(unseen.position), limit)
+        with self._snapshot() as db:
+            rows = db.execute(_ARRIVALS, bounds).fetchall()
+        return [
+            Arrival(customer, from_microseconds(time_), from_microseconds(stored_at), at)
+            for customer, time_, stored_at, at in rows
+        ]
+
+    def write_seen(self, namespace: str, meter: str, place: int) -> None:
+        """Raise the mark of what was seen to at least that place."""
+        with self._file.writing() as db:
+            db.execute(_SEEN, (namespace, meter, place))
+
     def _select(self, statement: str, values: tuple[Any, ...]) -> list[StoredUsage]:
         with self._snapshot() as db:
             return [_stored(row) for row in db.execute(statement, values)]
@@ -240,7 +280,7 @@ class SqliteUsageStore(ChunkedStore):
     def _create(self) -> None:
         """Make the tables where they are missing; looking first spares those who find them the writer's lock."""
         with self._file.reading() as db:
-            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage_event_stays'").fetchone():
+            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage_seen'").fetchone():
                 return
         with self._file.writing() as db:
             for statement in _statements(_SCHEMA):

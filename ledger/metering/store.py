@@ -73,6 +73,23 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     to: datetime | None = None
 
 
+class Arrival(NamedTuple):
+    """What has to be known of a stored event to find out whether it came late."""
+
+    customer: str
+    time: datetime
+    stored_at: datetime
+    place: int
+
+
+class Unseen(NamedTuple):
+    """Usage of a meter that nobody has looked through yet: behind the place `after`, up to the chunk `position`."""
+
+    meter: str
+    after: int
+    position: int
+
+
 class UsageStore(Protocol):
     """Keeps usage events and answers the `Meter` port. All three builds behave alike; `close` may be called twice.
 
@@ -127,6 +144,21 @@ class UsageStore(Protocol):
 
     def conflicts(self, namespace: str, *, after: int = 0, limit: int = 1_000) -> list[StoredUsage]:
         """Quarantined events (`usage_conflict`) by place; each other content of an id is listed once."""
+        ...
+
+    def unseen(self, namespace: str) -> list[Unseen]:
+        """The meters with chunks that are not marked as `seen`, by key."""
+        ...
+
+    def arrivals(self, namespace: str, unseen: Unseen, *, limit: int = 1_000) -> list[Arrival]:
+        """A page of the events of a meter in the order in which they were stored.
+
+        All chunks of a meter up to its last position are committed, and later ones come behind: nothing is passed over.
+        """
+        ...
+
+    def seen(self, namespace: str, meter: str, place: int) -> None:
+        """Remember that everything of the meter up to that place was looked through; a mark never goes back."""
         ...
 
     def close(self) -> None:
@@ -238,6 +270,21 @@ class ChunkedStore(ABC):
         self.probe("usage.conflicts")
         return self.attempt(lambda: self.read_conflicts(namespace, after, limit))
 
+    def unseen(self, namespace: str) -> list[Unseen]:
+        """See `UsageStore.unseen`."""
+        self.probe("usage.unseen")
+        return self.attempt(lambda: self.read_unseen(namespace))
+
+    def arrivals(self, namespace: str, unseen: Unseen, *, limit: int = 1_000) -> list[Arrival]:
+        """See `UsageStore.arrivals`."""
+        self.probe("usage.arrivals")
+        return self.attempt(lambda: self.read_arrivals(namespace, unseen, limit))
+
+    def seen(self, namespace: str, meter: str, place: int) -> None:
+        """See `UsageStore.seen`."""
+        self.probe("usage.seen")
+        self.attempt(lambda: self.write_seen(namespace, meter, place))
+
     @abstractmethod
     def close(self) -> None:
         """Give connections back."""
@@ -275,6 +322,18 @@ class ChunkedStore(ABC):
     @abstractmethod
     def read_conflicts(self, namespace: str, after: int, limit: int) -> list[StoredUsage]:
         """Quarantined events above a place, by place."""
+
+    @abstractmethod
+    def read_unseen(self, namespace: str) -> list[Unseen]:
+        """Meters whose last chunk lies behind what was marked as seen, by key."""
+
+    @abstractmethod
+    def read_arrivals(self, namespace: str, unseen: Unseen, limit: int) -> list[Arrival]:
+        """Events of the meter behind a place and not behind the last chunk, by place."""
+
+    @abstractmethod
+    def write_seen(self, namespace: str, meter: str, place: int) -> None:
+        """Raise the mark of what was seen to at least that place."""
 
     # ── helpers of the builds ────────────────────────────────────────────────────────────────────────────────
 

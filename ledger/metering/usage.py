@@ -101,6 +101,11 @@ def place(position: int, ordinal: int) -> int:
     return position * MAX_CHUNK + ordinal
 
 
+def last_place(position: int) -> int:
+    """The last place that an event of that chunk can have."""
+    return place(position + 1, 0) - 1
+
+
 def position_of(place: int) -> int:
     """The ingest position of the chunk an event came in."""
     return place // MAX_CHUNK

@@ -132,7 +132,25 @@ def test_the_patch_policy_has_a_line_for_every_status_of_the_path(path: Path[Tur
 def test_the_paths_have_the_rows_of_the_specification() -> None:
     assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "U8", "C1", "C2", "C3"]
     assert [row.rule for row in flat_fee.PATH.rows] == ["F2", "F3", "C1", "C2", "C3", "C4"]
-    usage = ["V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9a", "V9b", "V9a", "V9b", "V10", "V11", "C1", "C2", "C3"]
+    usage = [
+        "V2",
+        "V3",
+        "V4",
+        "V5",
+        "V6",
+        "V6b",
+        "V7",
+        "V8",
+        "V9a",
+        "V9b",
+        "V9a",
+        "V9b",
+        "V10",
+        "V11",
+        "C1",
+        "C2",
+        "C3",
+    ]
     assert [row.rule for row in invoiced_usage.PATH.rows] == usage
     fee = [f"K{number}" for number in range(2, 15)]
     assert [row.rule for row in invoiced_fee.PATH.rows] == [*fee, "C1", "C2", "C3", "C4"]

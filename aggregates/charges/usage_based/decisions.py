@@ -26,7 +26,7 @@ from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import ClearOverride, Delete, MovePeriodEnd, PatchSource, SetOverride
 from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
-from aggregates.charges.usage_based import cuts
+from aggregates.charges.usage_based import cuts, late
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH, feature_of
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
@@ -47,7 +47,8 @@ def advance(turn: Turn) -> bool:
     """
     turn.run_ends = cuts.run_ends(turn.charge, turn.facts, turn.pool, cuts.left_over(turn.charge))
     rounds = len(turn.run_ends) + 1
-    return bool(list(PATH.walk(lambda: turn.charge.status, turn, rounds)))
+    moved = bool(list(PATH.walk(lambda: turn.charge.status, turn, rounds)))
+    return late.look(turn) or moved
 
 
 def look_sooner(turn: Turn) -> bool:

@@ -22,12 +22,13 @@ from aggregates.charges.events import (
     FeatureResolved,
     InvoiceIssueRecorded,
     PaymentSettlementAwaited,
+    RealizationCompleted,
     RealizationProcessed,
     RealizationRunOpened,
     RunClosedReason,
     ZeroOverageCompleted,
 )
-from aggregates.charges.facts import QuantityNeeded
+from aggregates.charges.facts import Facts, QuantityNeeded
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
 from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import Turn
@@ -46,6 +47,7 @@ from aggregates.charges.usage_based.lifecycle import (
     reopen_as_active,
     reopen_as_created,
 )
+from aggregates.charges.usage_based.setting_off import set_off
 from aggregates.invoices.effects import InvoiceLineDeletionRequested, LineCreated, LineIssued
 from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
@@ -53,6 +55,7 @@ from aggregates.rating.run import rate_run
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import RealizationRunStarted, RunSealed, RunType, SealReason
 from aggregates.runs.quantities import line_quantity
+from aggregates.values.decimals import ZERO
 from aggregates.values.errors import Findings
 from aggregates.values.period import Instant
 
@@ -74,6 +77,8 @@ def all_is_billed(turn: Turn) -> bool:
 def all_is_settled(turn: Turn) -> bool:
     """The end of the period is billed, and nothing of any run is left to wait for (lifecycles §8.1)."""
     charge = turn.charge
+    if charge.current_run_id is not None or charge.gathering_line is not None:
+        return False  # a late adjustment is on its way
     billed_to_the_end = any(e.is_billed and reaches_the_end(charge, e) for e in charge.period_runs)
     return billed_to_the_end and all(e.is_settled for e in charge.live_runs if e.is_billed)
 
@@ -81,6 +86,11 @@ def all_is_settled(turn: Turn) -> bool:
 def nothing_is_owed(turn: Turn) -> bool:
     """What the charge's own credit leaves uncovered comes to nothing in fiat."""
     return turn.current_run.zero_overage
+
+
+def run_is_below_zero(turn: Turn) -> bool:
+    """The run comes to less than nothing."""
+    return turn.current_run.set_off
 
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,10 +121,20 @@ def bounds(turn: Turn, until: Instant) -> tuple[Instant, Instant, RunType, Insta
         message = f"a line ends after {left.from_.isoformat()} and by {period.to.isoformat()}"
         findings.add("period", "outside_of_period", message)
         findings.raise_if_any()
-    if until == period.to:
-        end = turn.facts.collection_interval.after(until, turn.facts.zone)
-        return left.from_, until, RunType.FINAL_REALIZATION, end
-    return left.from_, until, RunType.PARTIAL_INVOICE, until
+    end = collection_end(charge, until, turn.facts)
+    run_type = RunType.FINAL_REALIZATION if until == period.to else RunType.PARTIAL_INVOICE
+    return left.from_, until, run_type, end
+
+
+def collection_end(charge: Charge, until: Instant, facts: Facts) -> Instant:
+    """The collection end of a run that ends there: a partial one does not wait, the final one the interval (§5.3).
+
+    Never before that of a late adjustment that counts: what it has seen is seen by every later run.
+    """
+    is_final = until == charge.intent.effective.service_period.to
+    end = facts.collection_interval.after(until, facts.zone) if is_final else until
+    late = [entry.collection_end for entry in charge.live_runs if entry.is_late]
+    return max([end, *(seen for seen in late if seen is not None)])
 
 
 def start_run(turn: Turn, row: Row[Turn]) -> None:
@@ -212,11 +232,13 @@ def collect(turn: Turn, row: Row[Turn]) -> None:
     run_id = turn.current_run.run_id
     rate_and_cover(turn, run_id)
     run, charge = turn.run(run_id), turn.charge
+    below_zero = run.totals.total < ZERO
     turn.emit(
         RealizationProcessed(
             run_id=run_id,
-            no_fiat=nothing_to_pay(charge, run),
-            zero_overage=is_zero_overage(charge, run),
+            no_fiat=below_zero or nothing_to_pay(charge, run),
+            zero_overage=not below_zero and is_zero_overage(charge, run),
+            set_off=below_zero,
             moved=turn.walked(row, charge.advance_after),
         )
     )
@@ -229,6 +251,15 @@ def close_zero_overage(turn: Turn, row: Row[Turn]) -> None:
     turn.draft.emit(turn.run_stream(entry.run_id), RunSealed(reason=SealReason.ZERO_OVERAGE))
     turn.close_current_run(RunClosedReason.ZERO_OVERAGE)
     turn.emit(ZeroOverageCompleted(run_id=entry.run_id, moved=turn.walked(row, None)))
+    ask_to_delete(turn, entry)
+
+
+def settle_below_zero(turn: Turn, row: Row[Turn]) -> None:
+    """Less was used than was invoiced: settle it against the other runs; the line goes (run rating R14)."""
+    entry = turn.current_run
+    set_off(turn, entry.run_id)
+    turn.close_current_run(RunClosedReason.FINALIZED)
+    turn.emit(RealizationCompleted(run_id=entry.run_id, moved=turn.walked(row, None)))
     ask_to_delete(turn, entry)
 
 
@@ -295,6 +326,7 @@ PATH = Path("usage_based / credit_then_invoice", (
     Row("V4",  STARTED,                NEXT,      WAITING,      always,                   await_collection),
     Row("V5",  WAITING,                COLLECTED, PROCESSING,   always,                   collect),
     Row("V6",  PROCESSING,             NEXT,      ZERO_OVERAGE, nothing_is_owed,          close_zero_overage),
+    Row("V6b", PROCESSING,             NEXT,      COMPLETED,    run_is_below_zero,        settle_below_zero),
     Row("V7",  PROCESSING,             ISSUED,    ISSUING,      always,                   issue),
     Row("V8",  ISSUING,                NEXT,      COMPLETED,    always,                   complete),
     Row("V9a", COMPLETED,              NEXT,      AWAITING,     last_run_ends_the_period, await_settlement),

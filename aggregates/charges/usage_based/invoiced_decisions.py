@@ -11,7 +11,8 @@ from aggregates.charges.intent import UsageLayer
 from aggregates.charges.line_content import show
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
-from aggregates.charges.usage_based.invoiced import PATH, issued_line, preview, preview_needed
+from aggregates.charges.usage_based import late
+from aggregates.charges.usage_based.invoiced import PATH, collection_end, issued_line, preview, preview_needed
 from aggregates.charges.usage_based.invoiced_patches import (
     clear_override,
     delete,
@@ -21,6 +22,7 @@ from aggregates.charges.usage_based.invoiced_patches import (
     shrink_to_realized,
 )
 from aggregates.charges.usage_based.lifecycle import feature_of
+from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
     LineCollected,
     LineCreated,
@@ -54,7 +56,15 @@ __all__ = [
 
 
 def advance(turn: Turn) -> bool:
-    """Walk `next` until no row holds; whether the charge moved."""
+    """Walk `next` until no row holds, before and after late usage was looked at; whether the charge moved."""
+    moved = _walk(turn)
+    if late.look(turn):
+        _walk(turn)
+        return True
+    return moved
+
+
+def _walk(turn: Turn) -> bool:
     return bool(list(PATH.walk(lambda: turn.charge.status, turn)))
 
 
@@ -63,11 +73,12 @@ def quantities_needed(
 ) -> list[QuantityNeeded]:
     """What a meter has to answer before the charge can act upon the notice: the quantity of the run it is about."""
     if isinstance(notice, LineCreated):
-        layer = charge.intent.effective
-        assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
-        to, period = notice.period.to, layer.service_period
-        end = facts.collection_interval.after(to, facts.zone) if to == period.to else to
-        return [_question(charge, feature_of(charge, facts).meter_id, to, end)]
+        to, meter_id = notice.period.to, feature_of(charge, facts).meter_id
+        if late.waits(charge):
+            return [_question(charge, meter_id, to, late.collection_end(charge))]
+        needed = [_question(charge, meter_id, to, collection_end(charge, to, facts))]
+        is_final = to == charge.intent.effective.service_period.to
+        return [*needed, late.question(charge, facts)] if is_final and late.starts_late(charge, facts) else needed
     if isinstance(notice, LineCollected) and run is not None and run.meter_id is not None and run.stored_at_lt:
         return [_question(charge, run.meter_id, run.service_period_to, run.stored_at_lt)]
     return []
@@ -87,8 +98,7 @@ def answer(turn: Turn, notice: LineNotice) -> None:
         case LineCreated():
             _line_created(turn, notice)
         case LineCollected():
-            if turn.charge.status is Status.WAITING_FOR_COLLECTION and issued_line(turn, notice.line_id):
-                PATH.fire(turn.charge.status, Trigger.COLLECTION_COMPLETED, turn, turn.charge_id)
+            _collected(turn, notice)
         case LineFinalizing():
             invoicing.cover_overage(turn, invoicing.shown(turn, notice).run)
         case LineIssued():
@@ -118,7 +128,17 @@ def _line_created(turn: Turn, notice: LineCreated) -> None:
         # A line by hand came before its time (lifecycles §22 row 14): nothing can have been used yet.
         begins = turn.usage.service_period.from_.isoformat()
         raise PreconditionFailed(f"usage of charge {charge.id} begins at {begins}, not before", charge.id)
-    PATH.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
+    path = late.LATE if late.waits(charge) else PATH
+    path.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
+
+
+def _collected(turn: Turn, notice: LineCollected) -> None:
+    if not issued_line(turn, notice.line_id):
+        return
+    if late.late_run_waits_for_collection(turn):
+        late.LATE.fire(turn.charge.status, Trigger.COLLECTION_COMPLETED, turn, turn.charge_id)
+    elif turn.charge.status is Status.WAITING_FOR_COLLECTION:
+        PATH.fire(turn.charge.status, Trigger.COLLECTION_COMPLETED, turn, turn.charge_id)
 
 
 def _issued(turn: Turn, notice: LineIssued) -> None:
@@ -127,7 +147,8 @@ def _issued(turn: Turn, notice: LineIssued) -> None:
         return
     if entry.run_id != turn.charge.current_run_id:
         raise UnsupportedOperation(Trigger.INVOICE_ISSUED.value, turn.charge.status.value, turn.charge_id)
-    PATH.fire(turn.charge.status, Trigger.INVOICE_ISSUED, turn, turn.charge_id)
+    path = late.LATE if entry.is_late else PATH
+    path.fire(turn.charge.status, Trigger.INVOICE_ISSUED, turn, turn.charge_id)
 
 
 def _removed(turn: Turn, notice: LineRemoved) -> None:
@@ -143,7 +164,9 @@ def _begin_again(turn: Turn, entry: RunEntry, trigger: Trigger) -> None:
     if entry.run_id != turn.charge.current_run_id:
         return
     turn.close_current_run(RunClosedReason.VOIDED)
-    if not turn.charge.is_deleted:
+    if entry.is_late:
+        late.note_dropped(turn)
+    elif not turn.charge.is_deleted:
         moved = turn.moved(Status.ACTIVE, trigger, turn.usage.service_period.to)
         turn.emit(ChargeReopened(reason=ReopenedReason.LINE_DELETED, moved=moved))
 
@@ -153,6 +176,8 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
     gone = invoicing.credit(turn, notice)
     if gone is None or turn.charge.is_deleted:
         return
+    if gone.entry.is_late and notice.cause is CreditCause.INVOICE_VOIDED:
+        late.note_again(turn)
     left = gathering.remaining(turn.charge)
     if left.is_empty:
         return

@@ -36,6 +36,7 @@ from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.cuts import latest_run
 from aggregates.charges.usage_based.invoiced import PATCHES, PATH, ask_to_delete
+from aggregates.charges.usage_based.late import note_again
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger
@@ -77,6 +78,8 @@ def extend(turn: Turn, patch: MovePeriodEnd) -> bool:
     patches.move_end(turn, Trigger.EXTEND, new, _follow(charge, new.service_period))
     at_old_end = [entry for entry in charge.period_runs if entry.service_period_to == old_to]
     current = charge.current_run
+    if current is not None and current.is_late:
+        ask_to_delete(turn, current)  # what it would bill, the next run bills
     if current is not None and current in at_old_end and charge.status in MUTABLE:
         # The run of the whole period was wrong; its line goes, and with it the run (17.5).
         ask_to_delete(turn, current)
@@ -107,16 +110,16 @@ def shrink(turn: Turn, patch: MovePeriodEnd) -> bool:
     new = patches.new_periods(charge.intent.base, Trigger.SHRINK, patch)
     permit(charge, Trigger.SHRINK)
     new_to = new.service_period.to
-    beyond = [entry for entry in charge.period_runs if entry.service_period_to > new_to]
+    beyond = [entry for entry in charge.live_runs if entry.service_period_to > new_to]
     for entry in beyond:
-        if entry.line_id is None or entry.invoice_id is None:
+        if not entry.set_off and (entry.line_id is None or entry.invoice_id is None):
             raise PreconditionFailed(f"run {entry.run_id} of charge {charge.id} is on no invoice", charge.id)
 
     patches.move_end(turn, Trigger.SHRINK, new, _follow(charge, new.service_period))
     held = _held(turn, beyond)
     gone = [entry for entry in beyond if entry not in held]
     for entry in gone:
-        ask_to_delete(turn, entry)
+        _let_go(turn, entry, VoidReason.INTENT_CHANGED)
     _gather_rest(turn, gone, held)
     _place(turn, gone, held, new_to)
     return True
@@ -154,6 +157,8 @@ def _place(turn: Turn, gone: Sequence[RunEntry], held: Sequence[RunEntry], new_t
     if current is not None:
         turn.close_current_run(RunClosedReason.CANCELLED)
     kept = [entry for entry in charge.period_runs if entry not in gone]
+    if kept and turn.charge.gathering_line is None:
+        note_again(turn)  # the run that is the last now did not wait for late usage
     if turn.charge.gathering_line is not None or not kept:
         _reopen(turn, Trigger.SHRINK, new_to)
     elif charge.status is Status.FINAL:
@@ -188,6 +193,8 @@ def shrink_to_realized(turn: Turn, patch: ShrinkToRealized) -> bool:
             run_id=latest.run_id,
         )
     )
+    if latest.type is not RunType.FINAL_REALIZATION:
+        note_again(turn)  # it did not wait for late usage
     _reclassify(turn, latest, RunType.FINAL_REALIZATION)
     gathering.drop(turn)
     return True
@@ -268,8 +275,8 @@ def delete(turn: Turn, patch: Delete) -> bool:
 
     gathering.drop(turn)
     for entry in charge.live_runs:
-        if entry.line_id is not None and not entry.zero_overage:
-            ask_to_delete(turn, entry)
+        if entry.set_off or (entry.line_id is not None and not entry.zero_overage):
+            _let_go(turn, entry, VoidReason.CHARGE_DELETED)
     turn.emit(
         ChargeDeleted(
             layer=patches.layer_to_delete(charge, patch),
@@ -289,6 +296,14 @@ def _follow(charge: Charge, period: Period) -> Instant | None:
     if charge.status is Status.CREATED:
         return period.from_
     return period.to if charge.status is Status.ACTIVE else charge.advance_after
+
+
+def _let_go(turn: Turn, entry: RunEntry, reason: VoidReason) -> None:
+    """Let the run go with its line; one that was settled without a line goes at once."""
+    if entry.set_off:
+        turn.void_run(entry, reason)
+    else:
+        ask_to_delete(turn, entry)
 
 
 def _reclassify(turn: Turn, entry: RunEntry, to_type: RunType) -> None:

@@ -30,6 +30,7 @@ from aggregates.charges.intent import LayerName
 from aggregates.charges.state import Charge, ResolvedFeature
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import cuts
+from aggregates.charges.usage_based.setting_off import settle
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.rating.parts import parts_needed
 from aggregates.rating.requests import RunEngine
@@ -91,7 +92,8 @@ def activate(turn: Turn, row: Row[Turn]) -> None:
 def start_run(turn: Turn, row: Row[Turn]) -> None:
     """Start the next run of the charge: fix its bounds, meter and rate it, and cover it with credit.
 
-    Refuses a run while another is current, and a rated total below zero; nothing of the run exists then.
+    Refuses a run while another is current, and, under a plain engine, a rated total below zero; nothing of the run
+    exists then.
     """
     charge = turn.charge
     if charge.current_run is not None:
@@ -141,7 +143,7 @@ def finalize_run(turn: Turn, row: Row[Turn]) -> None:
     """Meter and rate the run again within the bounds it was started with, and settle it to the last unit."""
     run_id = turn.current_run.run_id
     rate_and_cover(turn, run_id)
-    runs.finalize(turn.draft, turn.run_stream(run_id))
+    settle(turn, run_id)
     turn.close_current_run(RunClosedReason.FINALIZED)
     moved = turn.walked(row, turn.charge.advance_after)
     turn.emit(RealizationProcessed(run_id=run_id, no_fiat=True, moved=moved))

@@ -48,6 +48,7 @@ from aggregates.charges.events import (
     RunVoidNoted,
     ZeroOverageCompleted,
 )
+from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound
 from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
 from aggregates.event import Recorded
 from aggregates.values.money import Currency
@@ -70,6 +71,16 @@ CLOSED = {
     RunClosedReason.VOIDED: "it was voided",
     RunClosedReason.REPLACED: "another one takes its place",
     RunClosedReason.CANCELLED: "it was cancelled",
+}
+
+LATE = {
+    LateOutcome.NOTHING: "changes nothing",
+    LateOutcome.TO_INVOICE: "waits to be invoiced",
+    LateOutcome.ABSORBED: "is too little to be charged",
+    LateOutcome.ASKED: "waits for somebody to decide",
+    LateOutcome.LEFT: "stays unbilled",
+    LateOutcome.DISMISSED: "is not billed, as somebody decided",
+    LateOutcome.BILLED: "is billed",
 }
 
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
@@ -101,6 +112,8 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             return _of_invoicing(body)
         case ChargeReactivated() | RunPaymentNoted() as body:
             return _of_invoicing(body)
+        case LateUsageFound() | LateUsageEvaluated() as body:
+            return _of_late_usage(body, known.currency(record.stream))
         case FeatureResolved() as body:
             feature, meter = words.short(body.feature_id), words.short(body.meter_id)
             return f"Feature {body.feature_key} resolved to {feature}, metered by {meter}"
@@ -157,6 +170,17 @@ def _of_invoicing(body: InvoicingEvent) -> str:
             return f"A part is done; the rest of the period goes on{_next(moved)}"
         case RunPaymentNoted(run_id=run_id, payment_status=status):
             return f"Payment of run {words.short(run_id)}: {words.spaced(status)}"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _of_late_usage(body: LateUsageFound | LateUsageEvaluated, currency: Currency | None) -> str:
+    match body:
+        case LateUsageFound(stored_at=stored_at):
+            return f"Usage was stored after its runs had been collected, on {words.moment(stored_at)}"
+        case LateUsageEvaluated() as seen:
+            adds = f"{words.quantity(seen.quantity)} units in all, {words.amount(seen.amount, currency)} more to charge"
+            return f"Late usage stored before {words.moment(seen.stored_at_lt)} {LATE[seen.outcome]}: {adds}"
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -107,6 +107,8 @@ def _paying(body: InvoiceEvent, currency: Currency | None) -> str | None:
             return "Invoice paid"
         case e.InvoiceWrittenOff(amount=amount, reason=reason):
             return f"{words.amount(amount, currency)} written off" + _because(reason)
+        case e.UnappliedCreditUsed(amount=amount, set_off=run) if run is not None:
+            return f"{words.amount(amount, currency)} that were paid are credit of the customer now"
         case e.UnappliedCreditUsed(amount=amount, invoice_id=invoice):
             used = f"set against invoice {words.short(invoice)}" if invoice else "refunded"
             return f"{words.amount(amount, currency)} of unapplied credit {used}"

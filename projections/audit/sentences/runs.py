@@ -6,6 +6,7 @@ from typing import assert_never
 
 from aggregates.event import Recorded
 from aggregates.runs.events import (
+    CorrectionCredited,
     CreditsAllocated,
     CreditsCorrected,
     CreditSource,
@@ -24,6 +25,7 @@ from aggregates.runs.events import (
     RunRated,
     RunReinstated,
     RunSealed,
+    RunSetOff,
     RunType,
     RunTypeChanged,
     RunVoided,
@@ -74,10 +76,16 @@ def sentence(record: Recorded[RunEvent], known: Known) -> str:
             advance = words.total(one.amount for one in allocations if one.source is CreditSource.ADVANCE)
             ahead = f", {words.amount(advance, currency)} of it as advance" if advance else ""
             return f"{run} covered with {words.amount(total, currency)} of credit{ahead}"
-        case CreditsCorrected(corrections=corrections, target=target):
+        case CreditsCorrected(corrections=corrections, target=target, set_off=other):
             total = EXACT.minus(words.total(one.amount for one in corrections))
             left = f"{words.amount(target, currency)} stay covered"
-            return f"{run} gave back {words.amount(total, currency)} of credit; {left}"
+            why = f", to settle run {words.short(other)}" if other else ""
+            return f"{run} gave back {words.amount(total, currency)} of credit{why}; {left}"
+        case RunSetOff() as body:
+            return f"{run} comes to less than nothing: {_set_off(body, currency)}"
+        case CorrectionCredited(amount=amount, currency=fiat, paid_run=paid):
+            what = f"{words.amount(amount, fiat)} that were paid for run {words.short(paid)}"
+            return f"{run}: {what} are credit of the customer now"
         case RunFinalized(totals=totals, no_fiat_transaction_required=no_fiat):
             rest = "nothing left to pay" if no_fiat else f"{words.amount(totals.total, currency)} left to pay"
             return f"{run} finalised: {words.amount(totals.credits_total, currency)} covered by credit, {rest}"
@@ -87,6 +95,16 @@ def sentence(record: Recorded[RunEvent], known: Known) -> str:
             return f"{run}{_standing(body)}"
         case _ as body:
             return f"{run}{_on_invoice(body, known.fiat(record.stream))}"
+
+
+def _set_off(body: RunSetOff, currency: Currency | None) -> str:
+    taken = {
+        "credit given back": words.amount(body.released, currency) if body.released else "",
+        "credit for an overage given back": words.amount(body.fiat_released, body.fiat) if body.fiat_released else "",
+        "taken back of what was invoiced": words.amount(body.credited, body.fiat) if body.credited else "",
+    }
+    parts = [f"{figure} {what}" for what, figure in taken.items() if figure]
+    return f"of {words.amount(body.shortfall, currency)}, {words.listed(parts) or 'nothing can be given back'}"
 
 
 def _standing(body: RunTypeChanged | RunInvalidated | RunSealed) -> str:
