@@ -307,6 +307,8 @@ class Rounds:
             assert charge is not None
         work.load(*deciding.streams_answering(charge, notice))
         asked += deciding.answer(work.draft, notice, self._facts.answering(work, charge, notice, facts))
+        # A run below zero asks for credit notes over other invoices than the one that told it (run rating R14).
+        work.load(*(invoice_state.stream(effect.invoice_id, notice.customer) for effect in asked))
         return asked
 
     def _book_excess(self, work: Work, notice: ExcessReceived) -> None:

@@ -31,7 +31,7 @@ from aggregates.rating import (
     rate,
 )
 from aggregates.runs import state as run_state
-from aggregates.runs.events import QuantityClamped, RealizationRunStarted, RunRated
+from aggregates.runs.events import QuantityClamped, RealizationRunStarted, RunRated, RunSetOff, RunType
 from aggregates.values.decimals import ZERO
 from aggregates.values.errors import RunNotFound
 from aggregates.values.money import Currency
@@ -54,10 +54,12 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     `quantity` is cumulative from the start of the charge; `parts` make it up where the price looks at usage events.
     `true_quantity` is what the meter said where something was below zero. `usage` are the steps from the metered to the
     billed quantity. A flat fee has an `amount` for the period instead. `intent_version` is the one whose price counts;
-    `prior_runs` have booked the lines that these go on from.
+    `prior_runs` have booked the lines that these go on from. `set_off` says how a run below zero was settled, and
+    `correction_credit` what of that became credit of the customer, in fiat.
     """
 
     run: UUID
+    run_type: RunType
     charge: UUID
     customer: str
     currency: Currency
@@ -75,6 +77,8 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     prior_runs: tuple[UUID, ...]
     lines: tuple[ExplainedLine, ...]
     totals: Totals
+    set_off: RunSetOff | None
+    correction_credit: Decimal
 
 
 def explained(store: Store, namespace: str, run: UUID) -> Explained:
@@ -91,6 +95,7 @@ def explained(store: Store, namespace: str, run: UUID) -> Explained:
     end = state.service_period_to
     return Explained(
         run=run,
+        run_type=state.type,
         charge=state.charge_id,
         customer=state.customer,
         currency=state.currency,
@@ -108,6 +113,8 @@ def explained(store: Store, namespace: str, run: UUID) -> Explained:
         prior_runs=rating.prior_runs,
         lines=tuple(ExplainedLine(line=line, steps=explain(line, state.currency)) for line in rating.detailed_lines),
         totals=rating.totals,
+        set_off=next((record.body for record in records if isinstance(record.body, RunSetOff)), None),
+        correction_credit=state.correction_credit,
     )
 
 

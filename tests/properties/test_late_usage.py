@@ -1,0 +1,67 @@
+"""Usage that comes late, in any order and in any number of parts, costs what it costs in time (decision 24)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregates.rating.prices import AnyPrice, UnitPrice
+from aggregates.rating.requests import RunEngine, RunToRate
+from aggregates.rating.run import rate_totals
+from aggregates.values.money import FIAT
+from aggregates.values.period import period
+from ledger.prices import graduated, package, unit, volume
+from tests.application.late import BY_INVOICE, Late
+
+JANUARY = period("2026-01-01", "2026-02-01")
+PRICES: dict[str, AnyPrice] = {
+    "unit": unit("10"),
+    "fraction": unit("0.003"),
+    "minimum": UnitPrice(amount=Decimal(10), minimum_amount=Decimal(100)),
+    "maximum": UnitPrice(amount=Decimal(10), maximum_amount=Decimal(70)),
+    "graduated": graduated(("5", "2"), (None, "0.5")),
+    "volume": volume(("10", "3"), (None, "1")),
+    "package": package("7", size="4"),
+}
+steps = st.lists(st.tuples(st.integers(min_value=-6, max_value=9), st.booleans()), min_size=1, max_size=4)
+"""Usage that comes late, day by day, and whether the customer has paid before."""
+
+
+@pytest.mark.parametrize("mode", ["credit_only", BY_INVOICE])
+@pytest.mark.parametrize("price", PRICES.values(), ids=PRICES)
+@settings(max_examples=8)
+@given(first=st.integers(min_value=0, max_value=20), late_steps=steps, credit=st.integers(min_value=0, max_value=60))
+def test_the_runs_that_count_come_to_what_all_usage_costs(
+    price: AnyPrice, mode: str, first: int, late_steps: list[tuple[int, bool]], credit: int
+) -> None:
+    with Late("memory:") as late:
+        charge = late.january(mode, price=price)
+        if credit:
+            late.ledger.credits.grant("acme", str(credit))
+        late.use(first)
+        late.closed()
+        total = Decimal(first)
+        for day, (units, has_paid) in enumerate(late_steps, start=1):
+            if has_paid:
+                late.paid()
+            late.later(units, f"2026-03-{day:02}")
+            total += units
+            asked = RunToRate(
+                engine=RunEngine.INVOICE_COMPATIBLE_DELTA,
+                price=price,
+                currency=FIAT["USD"],
+                service_period=JANUARY,
+                period=JANUARY,
+                quantity=max(total, Decimal(0)),
+            )
+            assert late.rated(charge) == rate_totals(asked, ended=True).total
+        late.paid()
+
+        balance = late.ledger.views.balance("acme")
+        owed = late.rated(charge)
+        assert balance.accrued + balance.earnings == owed
+        assert balance.receivable_open + balance.receivable_authorized == (0 if mode == BY_INVOICE else balance.advance)
+        late.sound()
