@@ -388,11 +388,8 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return {"advance_after": body.advance_after}
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
             return _of_lines(body)
-        case FeatureResolved():
-            resolved = ResolvedFeature(key=body.feature_key, id=body.feature_id, meter_id=body.meter_id)
-            return {"resolved_feature": resolved}
-        case CostBasisResolved():
-            return {"resolved_cost_basis": body.resolved}
+        case FeatureResolved() | CostBasisResolved():
+            return _resolved(body)
         case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunRerated():
             return _of_runs(state, body, at)
         case RunVoidNoted() | InvoiceIssueRecorded() | RunPaymentNoted() | RunReclassified():
@@ -409,6 +406,13 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return _of_purchase(state, body, at)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _resolved(body: FeatureResolved | CostBasisResolved) -> dict[str, object]:
+    if isinstance(body, CostBasisResolved):
+        return {"resolved_cost_basis": body.resolved}
+    resolved = ResolvedFeature(key=body.feature_key, id=body.feature_id, meter_id=body.meter_id)
+    return {"resolved_feature": resolved}
 
 
 def _of_lines(

@@ -35,7 +35,7 @@ BY_INVOICE = "credit_then_invoice"
 
 
 def billed(ledger: Ledger) -> None:
-    """A fee of 100.00 paid in part, and credited with more than was open; usage of 15.00 in two ratings, paid with an excess."""
+    """A fee of 100.00, paid in part, credited beyond what was open; 15.00 of usage, rated twice, paid with an excess."""
     with_customer(ledger)
     ledger.customers.change_profile("acme", collection_interval="P2D", auto_approve=True)
     ledger.charges.create_flat_fee(
@@ -157,11 +157,11 @@ def change_usage(ledger: Ledger, url: str, how: str) -> None:
     if hands.is_sqlite:
         hands.run("DROP TRIGGER usage_event_is_kept")
         hands.run("DROP TRIGGER usage_event_stays")
-        value, time = "low = 19", "time = time - 40000000000000"
+        value, moved = "low = 19", "time = time - 40000000000000"
     else:
         hands.run("ALTER TABLE usage_event DISABLE TRIGGER USER")
-        value, time = "value = 19", "time = time - interval '300 days'"
-    changes = {"value": f"UPDATE usage_event SET {value}", "time": f"UPDATE usage_event SET {time}"}
+        value, moved = "value = 19", "time = time - interval '300 days'"
+    changes = {"value": f"UPDATE usage_event SET {value}", "time": f"UPDATE usage_event SET {moved}"}
     hands.run(changes.get(how, "DELETE FROM usage_event"))
     hands.close()
 

@@ -30,7 +30,7 @@ from aggregates.charges.events import (
 )
 from aggregates.charges.facts import Facts, QuantityNeeded
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
-from aggregates.charges.state import RunEntry
+from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.cuts import latest_run, reaches_the_end
 from aggregates.charges.usage_based.lifecycle import (
