@@ -205,6 +205,11 @@ def _charge_view(row: ChargeRow, totals: Totals) -> ChargeView:
     )
 
 
+# Made when this module is: two threads that make decoders of one type at once crash the interpreter (see `mapper`).
+_realizations = msgspec.json.Decoder(tuple[Realization, ...]).decode
+_lines = msgspec.json.Decoder(tuple[DetailedLine, ...]).decode
+
+
 def run_view(row: RunRow) -> RunView:
     """A run as it is answered."""
     return RunView(
@@ -225,8 +230,8 @@ def run_view(row: RunRow) -> RunView:
         true_quantity=row.true_quantity,
         totals=_totals(row),
         credits=row.credits,
-        realizations=msgspec.json.decode(row.realizations, type=tuple[Realization, ...]),
-        lines=msgspec.json.decode(row.lines, type=tuple[DetailedLine, ...]),
+        realizations=_realizations(row.realizations),
+        lines=_lines(row.lines),
         rating_engine=row.rating_engine,
         finalized_at=row.finalized_at,
         ended_at=row.ended_at,
@@ -272,7 +277,7 @@ def posting(row: LedgerEntry) -> Posting:
         corrects=(corrects[0], corrects[1]) if corrects[0] is not None and corrects[1] is not None else None,
         cost_basis=row.cost_basis,
         cost_basis_currency=row.cost_basis_currency,
-        features=tuple(msgspec.json.decode(row.features, type=list[str])),
+        features=tuple(read_json(row.features)),
         credit_priority=row.credit_priority,
         authorization=row.authorization,
         tax_code=row.tax_code,

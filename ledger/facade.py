@@ -146,6 +146,7 @@ class Ledger:
         if not create and path is not None and not Path(path).exists():
             raise LedgerMissing(path)
         ticking = clock or SystemClock()
+        mapper.make_ready()
         store = open_store(url)
         try:
             store.probe = probe if probe is not no_probe else None

@@ -102,8 +102,8 @@ def histories(work: Work, store: Store, follower: Follower, charge: Charge) -> d
         pool: CreditPool | None = work.draft.state(stream)
         if pool is None or stream not in work.loaded or _accounts_for(pool, charge, held):
             continue
-        wanted = _Wanted(stream, charge.id, pool, work.loaded[stream].version)
-        history = _history_by_view(store, follower, wanted)
+        wanted = Wanted(stream, charge.id, pool, work.loaded[stream].version)
+        history = history_by_view(store, follower, wanted)
         if history is None or not _accounts_for(history, charge, held):
             rows = store.read_stream(stream)
             history = pool_state.unsealed(mapper.read(row) for row in rows if row.version <= wanted.version)
@@ -125,7 +125,7 @@ def _accounts_for(pool: CreditPool, charge: Charge, held: Mapping[UUID, Decimal]
     return all(amount <= pool.remaining(charge.id, run) for run, amount in held.items())
 
 
-class _Wanted(NamedTuple):
+class Wanted(NamedTuple):
     """The history of a charge in a pool, up to a version."""
 
     stream: UUID
@@ -134,7 +134,7 @@ class _Wanted(NamedTuple):
     version: int
 
 
-def _history_by_view(store: Store, follower: Follower, wanted: _Wanted) -> CreditPool | None:
+def history_by_view(store: Store, follower: Follower, wanted: Wanted) -> CreditPool | None:
     """The history from the events that concern the charge; None where the view cannot be read."""
     stream, charge, pool, version = wanted
     mine = Where("pool", "=", stream)

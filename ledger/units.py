@@ -21,6 +21,7 @@ from aggregates.outcome import Draft
 from aggregates.values.decimals import exact
 from aggregates.values.errors import OUTAGES, ConcurrentChange, ConflictingRetry, HistoryBroken, LedgerError
 from ledger.ports import Probe
+from ledger.store import mapper
 from ledger.store.repository import Loaded, Repository
 from ledger.store.store import ChargeIndexRow, Receipt, Reservation, StaleSave, Written
 from ledger.turns import Turns
@@ -178,7 +179,7 @@ class Units:
             raise HistoryBroken(place, f"fields of digest {receipt.digest}", "others")
         if receipt.fingerprint != unit.fingerprint:
             raise ConflictingRetry(unit.command_id)
-        return Done(msgspec.json.decode(receipt.answer, type=answer_type), repeated=True, position=0)
+        return Done(mapper.read_value(receipt.answer, answer_type), repeated=True, position=0)
 
     def _origin(self, unit: Unit) -> Origin:
         return Origin(

@@ -49,7 +49,7 @@ class Snapshots(Check):
             return
         try:
             state = aggregate.fold(None, [mapper.decode(each.name, each.data) for each in rows])
-            found = msgspec.json.decode(row.data, type=aggregate.state_type)
+            found = mapper.read_value(row.data, aggregate.state_type or object)
         except BROKEN as error:
             self.find(place, "snapshot cannot be compared", expected="a state", found=broken(error))
             return

@@ -2,7 +2,7 @@
 
 A page of the log is read once for all views that lag; each folds it in a transaction of its own, under its lock, and
 reads its position inside. Pages end where saves end, so no view ever shows half a command. Events that no view
-listens to are not even decoded.
+listens to are not even decoded, and a rebuild does not read them; it reads the next page while it folds one.
 
 A rebuild folds from the first event into a generation of its own, catches up, compares with the live one at the
 same position, and exchanges the two in one transaction; queries are answered throughout by one or the other. Killed
@@ -15,6 +15,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import msgspec
@@ -24,7 +25,7 @@ from ledger.store import mapper
 from ledger.store.compare import UNREADABLE, Comparison, compared, unreadable
 from ledger.store.pages import Building, Decode, Following, Page, without_cycle_collection
 from ledger.store.store import Store
-from projections.projection import AnyProjection, Appended, Entry, Row, Rows
+from projections.projection import AnyProjection, Appended, Row, Rows
 from projections.stores.tables import Generation, GenerationGone, Reader, Status, Tables
 
 PAGE = 2_000
@@ -183,7 +184,7 @@ class Follower:
         chosen = self._chosen(names)
         try:
             builds = [Building(self.tables, each) for each in chosen]
-            self._run(builds, self.store.head(), Pace(tuple(each.name for each in chosen), progress))
+            self._build(builds, self.store.head(), Pace(tuple(each.name for each in chosen), progress))
             rebuilt: list[Rebuilt] = []
             for build in builds:
                 build.write()
@@ -260,23 +261,38 @@ class Follower:
             else:
                 time.sleep(POLL_SECONDS)
 
-    def _run(self, targets: Sequence[Following | Building], head: int, pace: Pace | None = None) -> None:
+    def _run(self, targets: Sequence[Following | Building], head: int) -> None:
         """Bring generations forward to a position, each page of the log read once for all of them."""
-        limit = self._page if pace is None else BUILD_PAGE
         while (after := min((target.position for target in targets), default=head)) < head:
-            records = self.store.read_log(after, limit)
+            records = self.store.read_log(after, self._page)
             while records and records[-1].position > head:
                 records.pop()
             if not records:
                 return
-            page = Page(after, records, self._decode)
-            with without_cycle_collection():
-                for target in targets:
-                    if target.position < page.last:
-                        target.fold(page)
-                page.forget()
-            if pace is not None:
-                pace.tell(min(target.position for target in targets), head)
+            _fold(targets, Page(after, records, self._decode))
+
+    def _build(self, builds: Sequence[Building], head: int, pace: Pace) -> None:
+        """Fold everything up to a position, of what the views listen to."""
+        for page in self._pages(frozenset().union(*(build.projection.listens for build in builds)), head):
+            _fold(builds, page)
+            pace.tell(page.last, head)
+
+    def _pages(self, listens: frozenset[str], head: int) -> Iterator[Page]:
+        """Pages of these stored names up to a position; while one is folded the next is read."""
+        with ThreadPoolExecutor(1, "pages") as reading:
+            page: Page | None = self._page_after(0, listens, head)
+            while page is not None:
+                coming = reading.submit(self._page_after, page.last, listens, head)
+                yield page
+                page = coming.result()
+
+    def _page_after(self, after: int, listens: frozenset[str], head: int) -> Page | None:
+        if after >= head:
+            return None
+        records = self.store.read_log(after, BUILD_PAGE, listens)
+        is_last = len(records) < BUILD_PAGE or records[-1].last >= head
+        last = head if is_last else records[-1].last
+        return Page(after, [record for record in records if record.position <= last], self._decode, last)
 
     def _follow(self, projection: AnyProjection, generation: Generation) -> Following:
         return Following(self.tables, projection, generation)
@@ -324,22 +340,21 @@ class Follower:
     def _folded_anew(self, projection: AnyProjection, position: int) -> Iterator[Row]:
         """The rows of a view up to a position as its events say: page by page where it only grows, else in memory."""
         rows = Rows(lambda _keys: {}, complete=True)
-        for entries in self._pages_of(projection, position):
+        for page in self._pages(projection.listens, position):
+            entries = page.entries(projection.listens, 0)
             if isinstance(projection, Appended):
                 yield from sorted(projection.fold_page(entries), key=projection.key_of)
             else:
                 projection.fold_page(rows, entries)
         yield from (row for _, row in rows.all())
 
-    def _pages_of(self, projection: AnyProjection, position: int) -> Iterator[list[Entry]]:
-        after = 0
-        while after < position:
-            records = [each for each in self.store.read_log(after, BUILD_PAGE) if each.position <= position]
-            if not records:
-                return
-            page = Page(after, records, self._decode)
-            yield page.entries(projection.listens, after)
-            after = page.last
+
+def _fold(targets: Sequence[Following | Building], page: Page) -> None:
+    with without_cycle_collection():
+        for target in targets:
+            if target.position < page.last:
+                target.fold(page)
+        page.forget()
 
 
 class Pace:

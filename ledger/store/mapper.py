@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -33,6 +33,7 @@ _BODY = b',"body":'
 _EXPONENT = re.compile(rb'"-?[0-9.]+E[+-][0-9]+"')
 
 Decode = Callable[[bytes], AnyRecorded]
+V = TypeVar("V")
 
 
 def encode(record: AnyRecorded) -> bytes:
@@ -122,6 +123,11 @@ def _upcasting(read_old: Decode, upcasts: Mapping[str, Upcast]) -> Decode:
     return decode_old
 
 
+def make_ready() -> None:
+    """Make the decoders of all events now, in the thread that opens a ledger and before others share it."""
+    _decoders()
+
+
 _known: dict[str, Decode] = {}
 _building = threading.Lock()
 
@@ -137,6 +143,23 @@ def _decoders() -> dict[str, Decode]:
             if not _known:
                 _known.update(decoders(stored_names()))
     return _known
+
+
+def read_value(data: bytes | msgspec.Raw, type_: type[V]) -> V:
+    """A value of ours out of JSON: a state of a snapshot, an answer of a receipt. Raises `msgspec.MsgspecError`.
+
+    Through decoders of which one is built at a time, for the same reason as those of events.
+    """
+    decode_value = _values.get(type_)
+    if decode_value is None:
+        with _building:
+            decode_value = _values.get(type_)
+            if decode_value is None:
+                decode_value = _values[type_] = msgspec.json.Decoder(type_).decode
+    return cast("V", decode_value(data))
+
+
+_values: dict[Any, Callable[[bytes | msgspec.Raw], Any]] = {}
 
 
 def _plain(value: Any) -> Any:

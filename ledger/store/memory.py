@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from threading import Event, RLock
 from typing import Any
 from uuid import UUID
@@ -158,12 +159,16 @@ class MemoryStore(POPOApplicationRecorder):
         rows = self._streams.get(stream, _NONE)
         return rows[bisect_right(rows, version, key=lambda row: row.version) :]
 
-    def read_log(self, after: int, limit: int) -> list[LogRecord]:
+    def read_log(self, after: int, limit: int, names: Collection[str] | None = None) -> list[LogRecord]:
         self._probe("read_log")
         after = max(after, 0)
         with self._lock:
-            page = self._log[after : after + max(limit, 1)]
-            return page + self._log[page[-1].position : page[-1].last] if page else page
+            if names is None:
+                page = self._log[after : after + max(limit, 1)]
+                return page + self._log[page[-1].position : page[-1].last] if page else page
+            page = list(islice((row for row in islice(self._log, after, None) if row.name in names), max(limit, 1)))
+            rest = self._log[page[-1].position : page[-1].last] if page else []
+            return [*page, *(row for row in rest if row.name in names)]
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
         return tail(self.read_log, self._hints, after, stop)

@@ -6,7 +6,7 @@ never written, and what would have been appended is in `appended`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from uuid import UUID
@@ -125,10 +125,10 @@ class OverlayStore:
         here = [row for row in self._streams.get(stream, ()) if row.version in versions]
         return [*self.base.read_versions(stream, versions), *here]
 
-    def read_log(self, after: int, limit: int) -> list[LogRecord]:
+    def read_log(self, after: int, limit: int, names: Collection[str] | None = None) -> list[LogRecord]:
         """The log below, then what was appended here."""
-        page = self.base.read_log(after, limit) if after < self._origin else []
-        return page or [row for row in self.appended if row.position > after]
+        page = self.base.read_log(after, limit, names) if after < self._origin else []
+        return page or [row for row in self.appended if row.position > after and (names is None or row.name in names)]
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
         """Nothing follows an overlay: what it holds is thrown away."""

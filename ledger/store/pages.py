@@ -31,11 +31,11 @@ WRITTEN_SECONDS = 2
 
 
 class Page:
-    """Records of the log, decoded when first asked for and at most once."""
+    """Records of the log, decoded when first asked for and at most once. `last` is the position up to which it goes."""
 
-    def __init__(self, after: int, records: Sequence[LogRecord], decode: Decode) -> None:
+    def __init__(self, after: int, records: Sequence[LogRecord], decode: Decode, last: int | None = None) -> None:
         self.after = after
-        self.last = records[-1].position
+        self.last = records[-1].position if last is None else last
         self._records = records
         self._decode = decode
         self._entries: dict[int, Entry] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Event
 from typing import Any, cast
@@ -62,6 +62,7 @@ _STREAMS = (
 )
 _VERSIONS = f"{_RECORD} WHERE originator_id = %b AND originator_version = ANY(%b::bigint[]) ORDER BY originator_version"
 _LOG = f"{_RECORD} WHERE notification_id > %b AND notification_id <= %b ORDER BY notification_id LIMIT %b"
+_LOG_NAMED = _LOG.replace(" ORDER BY", " AND topic = ANY(%b::text[]) ORDER BY")
 _RECEIPT = (
     "SELECT namespace, customer, command_id, unit, fingerprint, answer, written, digest, first, last, log_time"
     " FROM ledger_receipts"
@@ -217,11 +218,12 @@ class PostgresStore(PostgresApplicationRecorder):
         self._probe("read_versions")
         return list(map(LogRecord._make, self.database.query(_VERSIONS, (stream, list(versions)))))
 
-    def read_log(self, after: int, limit: int) -> list[LogRecord]:
+    def read_log(self, after: int, limit: int, names: Collection[str] | None = None) -> list[LogRecord]:
         self._probe("read_log")
-        rows = self.database.query(_LOG, (after, _LAST_POSITION, max(limit, 1)))
+        query, named = (_LOG, ()) if names is None else (_LOG_NAMED, (list(names),))
+        rows = self.database.query(query, (after, _LAST_POSITION, *named, max(limit, 1)))
         if rows and rows[-1][0] < rows[-1][7]:
-            rows += self.database.query(_LOG, (rows[-1][0], rows[-1][7], _LAST_POSITION))
+            rows += self.database.query(query, (rows[-1][0], rows[-1][7], *named, _LAST_POSITION))
         return list(map(LogRecord._make, rows))
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:

@@ -118,7 +118,7 @@ class Repository:
         if row is None or row.name != aggregate.snapshot:
             return _UNBORN
         try:
-            state = msgspec.json.decode(row.data, type=aggregate.state_type)
+            state = mapper.read_value(row.data, aggregate.state_type)
         except msgspec.MsgspecError:
             log.warning("snapshot of %s at version %d cannot be read; folding its events", stream.id, row.version)
             return _UNBORN

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,12 +168,14 @@ class SQLiteStore(SQLiteApplicationRecorder):
                 for record in _read_versions(connection, stream, wanted[first : first + _LARGEST_BATCH])
             ]
 
-    def read_log(self, after: int, limit: int) -> list[LogRecord]:
+    def read_log(self, after: int, limit: int, names: Collection[str] | None = None) -> list[LogRecord]:
         self._probe("read_log")
+        query = _LOG if names is None else _named(len(names))
+        named = names or ()
         with self.file.reading() as connection:
-            page = log_records(connection.execute(_LOG, (after, _LAST_POSITION, max(limit, 1))))
+            page = log_records(connection.execute(query, (after, _LAST_POSITION, *named, max(limit, 1))))
             if page and page[-1].position < page[-1].last:
-                page += log_records(connection.execute(_LOG, (page[-1].position, page[-1].last, -1)))
+                page += log_records(connection.execute(query, (page[-1].position, page[-1].last, *named, -1)))
         return page
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:
@@ -321,9 +323,14 @@ class SQLiteStore(SQLiteApplicationRecorder):
         after = 0 if start is None else start - inclusive_of_start
         query, values = _LOG, [after, _LAST_POSITION if stop is None else stop, *topics, limit]
         if topics:
-            query = _LOG.replace(" ORDER BY", f" AND topic IN ({', '.join('?' * len(topics))}) ORDER BY")
+            query = _named(len(topics))
         with self.file.reading() as connection:
             return [library.notification(row) for row in log_records(connection.execute(query, values))]
+
+
+def _named(names: int) -> str:
+    """The log, only records of so many stored names."""
+    return _LOG.replace(" ORDER BY", f" AND topic IN ({', '.join('?' * names)}) ORDER BY")
 
 
 _LAST_POSITION = 2**63 - 1

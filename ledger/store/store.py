@@ -11,7 +11,7 @@ the append lock (decision 7).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from threading import Event
@@ -187,8 +187,12 @@ class Store(Protocol):
         """The records of one stream that have these versions, oldest first; versions it does not have are left out."""
         ...
 
-    def read_log(self, after: int, limit: int) -> list[LogRecord]:
-        """At most about `limit` records above a position, in order; a page never ends inside a save."""
+    def read_log(self, after: int, limit: int, names: Collection[str] | None = None) -> list[LogRecord]:
+        """At most about `limit` records above a position, in order; a page never ends inside a save.
+
+        With `names` only records of these stored names: so many of them, however far apart they are. Fewer than `limit`
+        are all there are.
+        """
         ...
 
     def follow(self, after: int, stop: Event | None = None) -> Iterator[list[LogRecord]]:

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
+import msgspec
 import pytest
 from eventsourcing.compressor import ZlibCompressor
 from eventsourcing.persistence import MapperDeserialisationError, StoredEvent
@@ -35,6 +38,37 @@ def sent(weight: str, recipient: str = "Ada") -> AnyRecorded:
 
 def weight_as_written(record: AnyRecorded) -> object:
     return json.loads(mapper.encode(record))["body"]["weight_grams"]
+
+
+def test_threads_that_read_a_type_for_the_first_time_share_one_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """msgspec crashes the interpreter when two threads work out the fields of one type at once."""
+    making, most = [], []
+    made = msgspec.json.Decoder
+
+    def slowly(type_: Any) -> Any:
+        making.append(type_)
+        most.append(len(making))
+        time.sleep(0.002)
+        making.pop()
+        return made(type_)
+
+    monkeypatch.setattr(msgspec.json, "Decoder", slowly)
+    types: list[Any] = [msgspec.defstruct(f"State{number}", [("weight", int)]) for number in range(3)]
+    start, read = threading.Barrier(12), list[Any]()
+
+    def work(number: int) -> None:
+        start.wait()
+        read.append(mapper.read_value(b'{"weight":7}', types[number % 3]).weight)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert read == [7] * 12
+    assert len(most) == 3, "one decoder a type"
+    assert max(most) == 1, "one at a time"
 
 
 def test_a_record_comes_back_as_it_was() -> None:

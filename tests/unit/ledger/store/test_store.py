@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from ledger.store.store import LogRecord, Reservation, Save, Saved, SnapshotRow, StaleSave, Store
+from ledger.store.store import LogRecord, NewRecord, Reservation, Save, Saved, SnapshotRow, StaleSave, Store
 from tests.unit.ledger.store.stores import (
     MINUTE,
     NOON,
@@ -165,6 +165,27 @@ def test_single_versions_of_a_stream_are_read_alone(store: Store) -> None:
     assert store.read_versions(stream, [0, 5]) == []
     assert store.read_versions(uuid4(), [1]) == []
     assert store.read_versions(stream, []) == []
+
+
+def test_a_page_of_some_names_ends_where_a_save_ends(store: Store) -> None:
+    stream, other = uuid4(), uuid4()
+
+    def named(which: UUID, version: int, name: str) -> NewRecord:
+        return record(which, version)._replace(name=name)
+
+    store.append(Save([named(stream, 1, "a.v1"), named(stream, 2, "b.v1"), named(stream, 3, "a.v1")]), NOON)
+    store.append(Save([named(other, 1, "b.v1"), named(other, 2, "c.v1")]), NOON)
+    store.append(Save([named(stream, 4, "a.v1")]), NOON)
+
+    def positions(after: int, limit: int, *names: str) -> list[int]:
+        return [row.position for row in store.read_log(after, limit, names)]
+
+    assert positions(0, 1, "a.v1") == [1, 3]
+    assert positions(3, 1, "a.v1") == [6]
+    assert positions(0, 10, "a.v1", "c.v1") == [1, 3, 5, 6]
+    assert positions(0, 2, "c.v1", "b.v1") == [2, 4, 5]
+    assert positions(0, 10, "d.v1") == []
+    assert positions(6, 10, "a.v1") == []
 
 
 def test_several_streams_are_read_at_once_each_above_what_is_known(store: Store) -> None:
