@@ -68,7 +68,7 @@ class Tax(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     behavior: TaxBehavior | None = None
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, cache_hash=True):
     """The dimensions of an address, normalised: build one with `route()`.
 
     `currency`: what the amounts are of. `cost_basis`: fiat price of one unit, absent when unknown; for a custom
