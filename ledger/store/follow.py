@@ -273,7 +273,7 @@ class Follower:
 
     def _build(self, builds: Sequence[Building], head: int, pace: Pace) -> None:
         """Fold everything up to a position, of what the views listen to."""
-        for page in self._pages(frozenset().union(*(build.projection.listens for build in builds)), head):
+        for page in self._pages(frozenset[str]().union(*(build.projection.listens for build in builds)), head):
             _fold(builds, page)
             pace.tell(page.last, head)
 
