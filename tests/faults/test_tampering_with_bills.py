@@ -35,7 +35,7 @@ BY_INVOICE = "credit_then_invoice"
 
 
 def billed(ledger: Ledger) -> None:
-    """A fee of 100.00, paid in part, credited beyond what was open; 15.00 of usage, rated twice, paid with an excess."""
+    """A fee of 100.00, paid in part, credited beyond what was open; 15.00 of usage, rated twice and overpaid."""
     with_customer(ledger)
     ledger.customers.change_profile("acme", collection_interval="P2D", auto_approve=True)
     ledger.charges.create_flat_fee(
