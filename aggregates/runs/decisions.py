@@ -28,7 +28,7 @@ from aggregates.rating.adjustments import UsageEvent
 from aggregates.rating.arithmetic import RatingArithmetic
 from aggregates.rating.lines import booked
 from aggregates.rating.prices import Discounts, FlatPrice, Price, UnitConfig
-from aggregates.rating.rate import LineToRate
+from aggregates.rating.rate import LineToRate, RatedLine
 from aggregates.rating.rate import rate as rate_line
 from aggregates.rating.requests import PriorRun, RunEngine, RunToRate
 from aggregates.rating.run import rate_run
@@ -280,16 +280,7 @@ def billed(runs: Sequence[RealizationRun]) -> list[BilledRun]:
 def rate_fee(draft: Draft, run: Stream, terms: FeeTerms, mint: Mint) -> Decimal:
     """Rate a flat fee: 100 with 10 % off is amount 100, discounts 10; the rated total 90 is the answer."""
     state = run_in_hand(draft, run)
-    rated = rate_line(
-        LineToRate(
-            currency=state.currency,
-            price=FlatPrice(amount=terms.amount, payment_term=terms.payment_term),
-            name=terms.name,
-            discounts=terms.discounts,
-            full_period=terms.service_period,
-            disable_credits=True,
-        )
-    )
+    rated = rated_fee(state.currency, terms)
     checked(rated.totals, state)
     lines = [msgspec.structs.replace(line, service_period=terms.service_period) for line in rated.lines]
     draft.emit(
@@ -303,6 +294,20 @@ def rate_fee(draft: Draft, run: Stream, terms: FeeTerms, mint: Mint) -> Decimal:
         ),
     )
     return rated.totals.total
+
+
+def rated_fee(currency: Currency, terms: FeeTerms) -> RatedLine:
+    """What a flat fee comes to over its period, its discount included, whatever run it is billed by."""
+    return rate_line(
+        LineToRate(
+            currency=currency,
+            price=FlatPrice(amount=terms.amount, payment_term=terms.payment_term),
+            name=terms.name,
+            discounts=terms.discounts,
+            full_period=terms.service_period,
+            disable_credits=True,
+        )
+    )
 
 
 def checked(totals: Totals, run: RealizationRun, *, below_zero: bool = False) -> None:
@@ -370,8 +375,8 @@ def give_all_back(draft: Draft, run: Stream, credit: CreditTerms, overage: Credi
 
 
 @exact
-def release(draft: Draft, run: Stream, most: Decimal, credit: CreditTerms, set_off: UUID) -> Decimal:
-    """Give back what the run's credit covers, that much at most, to settle another run; how much it was."""
+def release(draft: Draft, run: Stream, most: Decimal, credit: CreditTerms, set_off: UUID | None = None) -> Decimal:
+    """Give back what the run's credit covers, that much at most; how much it was. `set_off`: to settle that run."""
     state = run_in_hand(draft, run)
     amount = min(most, state.credits_total)
     if amount > ZERO:

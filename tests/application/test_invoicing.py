@@ -45,6 +45,21 @@ def fee(ledger: Ledger, amount: str = "31") -> Charge:
     return ledger.charges.create_flat_fee("acme", amount=amount, settlement_mode=BY_INVOICE, pro_rating=True, **JANUARY)
 
 
+def cut_to_ten_days(ledger: Ledger, charge: Charge) -> None:
+    ledger.charges.shrink(
+        charge.id, service_period_to="2026-01-11T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
+    )
+
+
+def balances(ledger: Ledger, *accounts: str) -> dict[str, Decimal]:
+    """What those accounts come to, of all there is."""
+    found = dict.fromkeys(accounts, Decimal(0))
+    for posting in ledger.views.entries("acme", limit=1000).items:
+        if posting.account in found:
+            found[posting.account] += posting.amount
+    return found
+
+
 def test_the_worker_invoices_what_is_due_and_issues_it_when_it_is_collected(
     ledger: Ledger, clock: SettableClock
 ) -> None:
@@ -76,26 +91,106 @@ def test_the_worker_invoices_what_is_due_and_issues_it_when_it_is_collected(
     assert ledger.store.head() == before
 
 
-def test_a_fee_cut_after_it_was_paid_is_credited_and_pays_for_the_next_invoice(
+def test_a_fee_cut_after_it_was_paid_is_credited_by_the_difference_and_the_next_invoice_is_lower(
     ledger: Ledger, clock: SettableClock
 ) -> None:
-    """31 paid, half of January is 15: a credit note of 31, 15 of it pay the new invoice, 16 are left (decision 23)."""
-    charged = fee(ledger)
+    """100 in advance, paid, cut to 10 of 31 days (32.26): credit note 67.74, unapplied credit 67.74 (decision 23)."""
+    charged = fee(ledger, "100")
     clock.set("2026-01-01T00:00:00Z")
     ledger.worker.run_once()
     [first] = ledger.invoices.list("acme")
     ledger.invoices.record_payment(first.id, "paid")
 
-    ledger.charges.shrink(
-        charged.id, service_period_to="2026-01-16T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
+    cut_to_ten_days(ledger, charged)
+
+    [first] = ledger.invoices.list("acme")
+    assert [note.total for note in first.credit_notes] == [Decimal("67.74")]
+    assert (first.status, first.unapplied) == (InvoiceStatus.PAID, Decimal("67.74"))
+    after = ledger.charges.get(charged.id)
+    assert (after.status, len(after.live_runs)) == (Status.FINAL, 1)
+
+    ledger.charges.create_flat_fee(
+        "acme",
+        amount="100",
+        settlement_mode=BY_INVOICE,
+        period_from="2026-02-01T00:00:00Z",
+        period_to="2026-03-01T00:00:00Z",
+    )
+    clock.set("2026-02-01T00:00:00Z")
+    ledger.worker.run_once()
+
+    first, second = ledger.invoices.list("acme")
+    assert (second.totals.total, second.paid, second.open) == (Decimal(100), Decimal("67.74"), Decimal("32.26"))
+    assert first.unapplied == 0
+    ledger.invoices.record_payment(second.id, "paid")
+    assert balances(ledger, "customer_receivable", "wash") == {
+        "customer_receivable": Decimal(0),
+        "wash": Decimal("-132.26"),
+    }
+
+
+def test_a_fee_that_is_cut_gives_its_credit_back_before_its_invoice(ledger: Ledger, clock: SettableClock) -> None:
+    """100, 40 of it from credit, 60 paid; cut to 32.26: the 40 come back, and 27.74 of the 60 are credited."""
+    ledger.credits.grant("acme", "40")
+    charged = fee(ledger, "100")
+    clock.set("2026-01-01T00:00:00Z")
+    ledger.worker.run_once()
+    [invoice] = ledger.invoices.list("acme")
+    ledger.invoices.record_payment(invoice.id, "paid")
+
+    cut_to_ten_days(ledger, charged)
+
+    [invoice] = ledger.invoices.list("acme")
+    assert (invoice.credited, invoice.unapplied) == (Decimal("27.74"), Decimal("27.74"))
+    assert ledger.views.balance("acme", "USD").settled == 40
+
+
+def test_a_fee_that_is_cut_before_it_is_paid_leaves_less_to_pay(ledger: Ledger, clock: SettableClock) -> None:
+    """100 issued, cut to 32.26: 32.26 are open, and what is paid then settles the charge."""
+    charged = fee(ledger, "100")
+    clock.set("2026-01-01T00:00:00Z")
+    ledger.worker.run_once()
+
+    cut_to_ten_days(ledger, charged)
+
+    [invoice] = ledger.invoices.list("acme")
+    assert (invoice.open, invoice.unapplied) == (Decimal("32.26"), Decimal(0))
+    assert ledger.charges.get(charged.id).status is Status.AWAITING_PAYMENT_SETTLEMENT
+    ledger.invoices.record_payment(invoice.id, "paid")
+    assert ledger.charges.get(charged.id).status is Status.FINAL
+
+
+def test_a_fee_that_is_cut_twice_and_extended_again_is_billed_once(ledger: Ledger, clock: SettableClock) -> None:
+    """31, cut to 20 and to 10 days: notes of 11 and 10. Extended to all of January: 10 are credited, 31 billed anew."""
+    charged = fee(ledger)
+    clock.set("2026-01-01T00:00:00Z")
+    ledger.worker.run_once()
+    [first] = ledger.invoices.list("acme")
+    ledger.invoices.record_payment(first.id, "paid")
+    for end in ("2026-01-21T00:00:00Z", "2026-01-11T00:00:00Z"):
+        ledger.charges.shrink(charged.id, service_period_to=end, full_service_period_to="2026-02-01T00:00:00Z")
+    ledger.charges.extend(
+        charged.id, service_period_to="2026-02-01T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
     )
     ledger.worker.run_once()
 
     first, second = ledger.invoices.list("acme")
-    assert [note.total for note in first.credit_notes] == [31]
-    assert first.unapplied == 16
-    assert (second.status, second.totals.total) == (InvoiceStatus.PAID, Decimal(15))
-    assert ledger.charges.get(charged.id).status is Status.FINAL
+    assert [note.total for note in first.credit_notes] == [11, 10, 10]
+    assert (second.totals.total, second.status) == (Decimal(31), InvoiceStatus.PAID)
+    assert balances(ledger, "customer_receivable", "wash") == {"customer_receivable": Decimal(0), "wash": Decimal(-31)}
+
+
+def test_a_fee_cut_to_nothing_is_credited_whole(ledger: Ledger, clock: SettableClock) -> None:
+    charged = fee(ledger)
+    clock.set("2026-01-01T00:00:00Z")
+    ledger.worker.run_once()
+
+    ledger.charges.set_override(charged.id, amount="0")
+
+    [invoice] = ledger.invoices.list("acme")
+    assert (invoice.status, invoice.credited) == (InvoiceStatus.VOIDED, Decimal(31))
+    after = ledger.charges.get(charged.id)
+    assert (after.status, after.live_runs) == (Status.FINAL, ())
 
 
 def test_an_invoice_that_was_a_mistake_is_voided_and_billed_again(ledger: Ledger, clock: SettableClock) -> None:

@@ -1,8 +1,12 @@
 """Patches of a flat fee that is settled by invoice: every change of the intent ends in one decision (lifecycles §10.1).
 
 Without a run the fee waits on its gathering line. A run on an invoice that can still change is rated again in place,
-or goes when the fee comes to nothing. A run that was issued stands: its line is credited and the fee gathered anew
-where credit notes are possible, and else it is only warned about, so that a period is never billed twice.
+or goes when the fee comes to nothing. A run that was issued stands. Where credit notes are possible and what is issued
+is held (policy `shrink_over_issued`), a fee that comes to less is credited by the difference: its credit comes back
+first, then the line; otherwise the line is credited whole and the fee gathered anew. Without credit notes the invoice
+is only warned about, so that a period is never billed twice.
+
+    a fee of 100.00, paid, cut to 10 of 31 days (32.26): a credit note of 67.74, and the run stays
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ from aggregates.charges.events import (
     RunRerated,
 )
 from aggregates.charges.flat_fee.invoiced import PATCHES, PATH, ask_to_delete
-from aggregates.charges.flat_fee.realizing import rate_and_cover
-from aggregates.charges.intent import ManagedBy, Periods
+from aggregates.charges.flat_fee.realizing import comes_to, rate_and_cover
+from aggregates.charges.intent import FlatFeeLayer, ManagedBy, Periods
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
 from aggregates.charges.proposal import keys_of
 from aggregates.charges.requests import (
@@ -40,10 +44,13 @@ from aggregates.charges.requests import (
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.charges.validation import require_free, validated_fee_override
-from aggregates.invoices.effects import LineEditAsked
+from aggregates.invoices.documents import CreditCause
+from aggregates.invoices.effects import CreditNoteRequested, LineEditAsked
 from aggregates.invoices.refusals import LineZeroAmountDeleteInstead
 from aggregates.lifecycle import Cell, Status, Trigger
-from aggregates.policies import CreditNotes
+from aggregates.policies import CreditNotes, ShrinkOverIssued
+from aggregates.runs import decisions as runs
+from aggregates.values.decimals import ZERO
 from aggregates.values.errors import PreconditionFailed
 from aggregates.values.period import Instant
 
@@ -118,7 +125,7 @@ def edit_line(turn: Turn, asked: LineEditAsked) -> None:
     layer = validated_fee_override(msgspec.structs.replace(terms, **changes), charge.currency, turn.facts)
     if not layer.amount_after_proration:
         raise LineZeroAmountDeleteInstead(asked.line_id)
-    before = turn.fee.amount_after_proration
+    before = turn.fee
     if charge.identity.managed_by is ManagedBy.MANUAL and charge.intent.override is None:
         turn.emit(BaseIntentAmended(base=layer))
     else:
@@ -131,15 +138,15 @@ def is_immutable(entry: RunEntry) -> bool:
     return entry.invoiced or entry.zero_overage
 
 
-def reconcile_intent(turn: Turn, trigger: Trigger, before: Decimal) -> None:
-    """Bring run, line and status to what the fee comes to now; `before` is what it came to (lifecycles §10.1)."""
+def reconcile_intent(turn: Turn, trigger: Trigger, before: FlatFeeLayer) -> None:
+    """Bring run, line and status to what the fee comes to now; `before` are the terms it had (lifecycles §10.1)."""
     entry, amount = turn.charge.current_run, turn.fee.amount_after_proration
     if entry is None:
         _without_run(turn, trigger, amount)
     elif not is_immutable(entry):
         _on_mutable_line(turn, trigger, entry, amount)
-    elif amount != before:
-        _on_immutable_line(turn, trigger, entry)
+    elif amount != before.amount_after_proration:
+        _on_immutable_line(turn, trigger, entry, comes_to(turn, before) - comes_to(turn, turn.fee))
 
 
 def _without_run(turn: Turn, trigger: Trigger, amount: Decimal) -> None:
@@ -173,13 +180,41 @@ def _on_mutable_line(turn: Turn, trigger: Trigger, entry: RunEntry, amount: Deci
     show(turn, run)
 
 
-def _on_immutable_line(turn: Turn, trigger: Trigger, entry: RunEntry) -> None:
+def _on_immutable_line(turn: Turn, trigger: Trigger, entry: RunEntry, less: Decimal) -> None:
+    if less > ZERO and _can_be_credited_in_part(turn, entry):
+        _credit_in_part(turn, entry, less)
+        return
     if not entry.zero_overage:
         ask_to_delete(turn, entry)
         if turn.facts.policies.credit_notes is CreditNotes.OFF:
             return
     turn.close_current_run(RunClosedReason.REPLACED)
     _without_run(turn, trigger, turn.fee.amount_after_proration)
+
+
+def _can_be_credited_in_part(turn: Turn, entry: RunEntry) -> bool:
+    """Whether the line stands and less of it holds. Not an overage: its fiat amount follows from all of its run."""
+    policies = turn.facts.policies
+    holds = policies.shrink_over_issued is ShrinkOverIssued.HOLD and policies.credit_notes is CreditNotes.ON
+    stands = not entry.zero_overage and not turn.charge.has_overage
+    return holds and stands and bool(turn.fee.amount_after_proration)
+
+
+def _credit_in_part(turn: Turn, entry: RunEntry, less: Decimal) -> None:
+    """Give back what the fee comes to less: credit that covered it first, then what was invoiced (run rating R14).
+
+    What a credit note out of goodwill took back before is not taken back again.
+    """
+    run = turn.run(entry.run_id)
+    rest = min(less - runs.release(turn.draft, run.stream, less, turn.credit_terms(run.id)), run.invoiced_left)
+    if rest > ZERO:
+        assert entry.invoice_id is not None, f"run {run.id} was issued on no invoice"
+        assert entry.line_id is not None, f"run {run.id} was issued on no line"
+        turn.ask(
+            CreditNoteRequested(
+                invoice_id=entry.invoice_id, line_id=entry.line_id, amount=rest, cause=CreditCause.CORRECTED
+            )
+        )
 
 
 def _reopen(turn: Turn, trigger: Trigger) -> None:
@@ -260,12 +295,12 @@ def _clear(turn: Turn, to: Status) -> None:
     turn.emit(OverrideCleared(moved=turn.moved(to, Trigger.CLEAR_OVERRIDE, after)))
 
 
-def _require_patchable(turn: Turn) -> Decimal:
-    """What the fee comes to before the patch. Raises `PreconditionFailed` for a current run that is on no invoice."""
+def _require_patchable(turn: Turn) -> FlatFeeLayer:
+    """The fee before the patch. Raises `PreconditionFailed` for a current run that is on no invoice."""
     entry = turn.charge.current_run
     if entry is not None and (entry.line_id is None or entry.invoice_id is None):
         raise PreconditionFailed(f"run {entry.run_id} of charge {turn.charge_id} is on no invoice", turn.charge_id)
-    return turn.fee.amount_after_proration
+    return turn.fee
 
 
 def _follow(charge: Charge, periods: Periods) -> Instant | None:

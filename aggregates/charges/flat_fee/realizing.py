@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
+from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.turn import Turn
 from aggregates.event import Stream
 from aggregates.rating.prices import Discounts
@@ -38,19 +39,22 @@ def start_run(turn: Turn, line_id: UUID | None = None, invoice_id: UUID | None =
 
 def rate_and_cover(turn: Turn, run: Stream) -> Decimal:
     """Rate the run from the effective intent and bring its credit to the rated total; what is left is the answer."""
-    fee = turn.fee
-    total = runs.rate_fee(
-        turn.draft,
-        run,
-        runs.FeeTerms(
-            name=fee.name,
-            service_period=fee.service_period,
-            amount=fee.amount_after_proration,
-            payment_term=fee.payment_term.value,
-            discounts=Discounts(percentage=fee.percentage_discount),
-            intent_version=turn.charge.intent_version,
-        ),
-        turn.facts.mint,
-    )
+    total = runs.rate_fee(turn.draft, run, _terms(turn, turn.fee), turn.facts.mint)
     runs.reconcile(turn.draft, run, total, turn.credit_terms(run.id))
     return runs.run_in_hand(turn.draft, run).totals.total
+
+
+def comes_to(turn: Turn, fee: FlatFeeLayer) -> Decimal:
+    """What the fee is under these terms, pro-rated and with its discount."""
+    return runs.rated_fee(turn.charge.currency, _terms(turn, fee)).totals.total
+
+
+def _terms(turn: Turn, fee: FlatFeeLayer) -> runs.FeeTerms:
+    return runs.FeeTerms(
+        name=fee.name,
+        service_period=fee.service_period,
+        amount=fee.amount_after_proration,
+        payment_term=fee.payment_term.value,
+        discounts=Discounts(percentage=fee.percentage_discount),
+        intent_version=turn.charge.intent_version,
+    )
