@@ -391,7 +391,8 @@ class Charges(ChargeLookups):
 
         `changes`: `service_period` (`{"from_": …, "to": …}`), `full_service_period`, `billing_period`, `invoice_at`,
         `name`, `description`, `metadata`, `intent_version`; for usage `price`, `discounts`, `unit_config`; for a flat
-        fee `amount`, `percentage_discount`, `payment_term`, `pro_rating`. Raises as `extend`.
+        fee `amount`, `percentage_discount`, `payment_term`, `pro_rating`. Of usage that was invoiced in part, the new
+        `service_period` begins where the last issued part ends, or later. Raises as `extend`, `OverridesBilledUsage`.
         """
         findings = Findings()
         command = validation.parse(SetOverrideInput, findings, charge=charge, **changes)

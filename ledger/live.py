@@ -97,7 +97,7 @@ class Live:
                 continue
             work.load(charge.stream, *deciding.streams_needed(charge))
             total = self._total(work, charge, facts)
-            held: list[RealizationRun] = [work.draft.state(entry.run_id) for entry in charge.live_runs]
+            held: list[RealizationRun] = [work.draft.state(entry.run_id) for entry in charge.rated_runs]
             left = exact(_left)(total, held)
             if left > 0:
                 mode = CREDIT_MODE[charge.identity.settlement_mode or SettlementMode.CREDIT_ONLY]

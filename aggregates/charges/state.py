@@ -73,6 +73,7 @@ from aggregates.charges.intent import (
     PurchaseLayer,
     ResolvedCostBasis,
     SettlementMode,
+    UsageLayer,
 )
 from aggregates.charges.late import LateUsage, adjusted, after, due_after
 from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound
@@ -323,6 +324,14 @@ class Charge(Kept, frozen=True, kw_only=True):
             return None
         done = {Status.FINAL, Status.AWAITING_PAYMENT_SETTLEMENT}
         return max(late.due, due_after(seen)) if self.status in done else None
+
+    @property
+    def rated_runs(self) -> tuple[RunEntry, ...]:
+        """The runs that count within the effective terms; usage before an override that begins later keeps its own."""
+        layer = self.intent.effective
+        if not isinstance(layer, UsageLayer):
+            return self.live_runs
+        return tuple(entry for entry in self.live_runs if entry.service_period_to > layer.service_period.from_)
 
     def run_on_line(self, line_id: UUID) -> RunEntry | None:
         """The run that an invoice line shows, whatever has become of it; the newest where there were several."""

@@ -11,6 +11,7 @@
     ├─ CommandRefused                 well formed, but not now or not ever       (exit 3)
     │    ├─ UnsupportedOperation        no transition for this trigger from this status
     │    ├─ PreconditionFailed          a guard of a patch does not hold
+    │    │    └─ OverridesBilledUsage   an override reaches back into what was issued
     │    ├─ InsufficientFunds           more is to be given back than is left
     │    └─ Conflict                    somebody else holds what is asked for
     │         ├─ ReferenceInUse  NothingToVoid  StalePatch  LineAlreadyLinked
@@ -261,6 +262,15 @@ class NoLateUsage(CommandRefused):
     code: ClassVar[str] = "no_late_usage"
     text: ClassVar[str] = "charge {charge_id} has no late usage that is to be billed or dismissed"
     charge_id: object = None
+
+
+@dataclass(eq=False)
+class OverridesBilledUsage(PreconditionFailed):
+    """What is billed keeps its terms: an override holds from its end on (lifecycles §22 row 3)."""
+
+    code: ClassVar[str] = "overrides_billed_usage"
+    text: ClassVar[str] = "charge {charge_id} is billed up to {billed_until}; an override begins there or later"
+    billed_until: object = None
 
 
 @dataclass(eq=False)

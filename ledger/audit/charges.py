@@ -184,7 +184,7 @@ class Statuses(Check):
 
     def _runs(self, state: Charge) -> None:
         place = f"stream {state.id}"
-        live = state.period_runs
+        live = [entry for entry in state.period_runs if entry in state.rated_runs]
         for before, after in pairwise(live):
             if after.service_period_from != before.service_period_to:
                 what = "live runs do not follow one another"

@@ -343,7 +343,8 @@ PATH = Path("usage_based / credit_then_invoice", (
 
 # What holds in every row: a patch of a hidden base changes only that; clearing where there is no override does
 # nothing. Between issue and completion a patch is to be repeated after billing has advanced. An override is set and
-# cleared only while nothing is realized. What a patch does to runs, lines and status: `invoiced_patches.py`.
+# cleared only while nothing is realized, or for what follows what was issued. What a patch does to runs, lines and
+# status: `invoiced_patches.py`.
 PATCHES = PatchPolicy(
     "usage_based / credit_then_invoice",
     (Trigger.EXTEND, Trigger.SHRINK, Trigger.SHRINK_TO_REALIZED, Trigger.SET_OVERRIDE, Trigger.CLEAR_OVERRIDE,

@@ -42,7 +42,7 @@ from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger
 from aggregates.policies import CreditNotes, ShrinkOverIssued
 from aggregates.runs.events import RunType, RunTypeChanged, VoidReason
-from aggregates.values.errors import CannotEditProgressivelyBilledLine, PreconditionFailed
+from aggregates.values.errors import CannotEditProgressivelyBilledLine, OverridesBilledUsage, PreconditionFailed
 from aggregates.values.period import Instant, Period
 
 RETRY = frozenset({Status.ISSUING, Status.ZERO_OVERAGE_COMPLETED, Status.REALIZATION_COMPLETED})
@@ -181,7 +181,7 @@ def shrink_to_realized(turn: Turn, patch: ShrinkToRealized) -> bool:
     patches.require_fresh(charge, patch.intent_version)
     permit(charge, Trigger.SHRINK_TO_REALIZED)
     latest = latest_run(charge)
-    if latest is None or latest.service_period_to != patch.service_period_to:
+    if latest is None or latest not in charge.rated_runs or latest.service_period_to != patch.service_period_to:
         raise CannotEditProgressivelyBilledLine(charge.id, latest.service_period_to if latest else None)
 
     is_manual = charge.identity.managed_by is ManagedBy.MANUAL and charge.intent.override is None
@@ -204,13 +204,16 @@ def shrink_to_realized(turn: Turn, patch: ShrinkToRealized) -> bool:
 
 
 def set_override(turn: Turn, patch: SetOverride) -> bool:
-    """Lay a complete snapshot over the base, while nothing is realized."""
+    """Lay a complete snapshot over the base: while nothing is realized, or over what is not billed yet.
+
+    Runs that were issued keep their terms and are not rated any more; usage is metered from the override's start.
+    """
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
     patches.require_fresh(charge, patch.intent_version)
     override = validated_usage_override(patch.terms, turn.facts, meter_of(charge, turn.facts))
     permit(charge, Trigger.SET_OVERRIDE)
-    _require_nothing_realized(charge)
+    _require_not_billed(turn, override.service_period.from_)
 
     turn.emit(OverrideSet(override=override, advance_after=_follow(charge, override.service_period)))
     gathering.gather(turn, gathering.remaining(turn.charge))
@@ -228,7 +231,7 @@ def clear_override(turn: Turn, patch: ClearOverride) -> bool:
         _clear_over_deleted_base(turn)
         return True
     cell = permit(charge, Trigger.CLEAR_OVERRIDE)
-    _require_nothing_realized(charge)
+    _require_nothing_realized(charge, charge.rated_runs)
     if cell is Cell.MOVE:
         require_free(keys_of(charge.customer, charge.identity), turn.facts, turn.draft)
         _clear(turn, Status.ACTIVE_CLEAR_OVERRIDE, charge.advance_after)
@@ -244,16 +247,29 @@ def _clear_over_deleted_base(turn: Turn) -> None:
     if turn.charge.is_deleted:
         _clear(turn, Status.DELETED, None)
         return
-    _require_nothing_realized(turn.charge)
+    _require_nothing_realized(turn.charge, turn.charge.live_runs)
     _clear(turn, Status.DELETED_CLEAR_OVERRIDE, turn.charge.advance_after)
     gathering.drop(turn)
     turn.void_all_runs(VoidReason.CHARGE_DELETED)
     PATH.fire(turn.charge.status, Trigger.NEXT, turn, turn.charge_id)
 
 
-def _require_nothing_realized(charge: Charge) -> None:
-    """Raise `PreconditionFailed` once anything of the charge was realized."""
-    if charge.current_run_id is not None or charge.live_runs:
+def _require_not_billed(turn: Turn, begins: Instant) -> None:
+    """Raise `OverridesBilledUsage` where an override reaches back into what was issued (lifecycles §22 row 3).
+
+    Where issued lines cannot be corrected at all, an override is for a charge of which nothing is realized.
+    """
+    charge = turn.charge
+    if charge.current_run_id is not None or turn.facts.policies.credit_notes is CreditNotes.OFF:
+        _require_nothing_realized(charge, charge.live_runs)
+    latest = latest_run(charge)
+    if latest is not None and begins < latest.service_period_to:
+        raise OverridesBilledUsage("", charge.id, latest.service_period_to)
+
+
+def _require_nothing_realized(charge: Charge, realized: Sequence[RunEntry]) -> None:
+    """Raise `PreconditionFailed` while something of the charge is being realized, or once anything was."""
+    if charge.current_run_id is not None or realized:
         raise PreconditionFailed(f"charge {charge.id} is being invoiced; its terms hold for what is billed", charge.id)
 
 

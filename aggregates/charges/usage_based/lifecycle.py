@@ -239,8 +239,8 @@ def rating_terms(turn: Turn) -> runs.RatingTerms:
 
 
 def other_runs(turn: Turn, run_id: UUID | None) -> list[RealizationRun]:
-    """The runs of the charge that count besides that one, in order of creation."""
-    return [turn.run(entry.run_id) for entry in turn.charge.live_runs if entry.run_id != run_id]
+    """The runs of the charge that its terms rate besides that one, in order of creation."""
+    return [turn.run(entry.run_id) for entry in turn.charge.rated_runs if entry.run_id != run_id]
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────
