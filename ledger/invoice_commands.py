@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from ledger.commands import BoundsInput, Text
+from ledger.commands import BoundsInput, DiscountsInput, Text
 from ledger.validation import ExactNumber, Input
 
 Words = Annotated[str, StringConstraints(max_length=10_000)]
@@ -30,6 +30,7 @@ class EditLineInput(Input):
     amount: ExactNumber | None = None
     period: BoundsInput | None = None
     metadata: dict[str, str] | None = None
+    discounts: DiscountsInput = None
 
 
 class CreditInput(Input):

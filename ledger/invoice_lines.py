@@ -81,13 +81,14 @@ class InvoiceLines(InvoiceSteps):
     def edit_line(
         self, invoice: UUID | str, line: UUID | str, *, command_id: CommandId = None, **changes: Any
     ) -> Invoice:
-        """Change the line of a flat fee on a draft; its fee changes with it (line_manual_edit, lifecycles §10.1).
+        """Change a line on a draft; its fee or usage changes with it (line_manual_edit, lifecycles §10.1, §22 row 6).
 
-        `changes`: `name`, `description`, `amount` (before discounts and credit, whatever the period), `period`
-        (`{"from_": …, "to": …}`) and `metadata`; what is left out stays as it is.
+        `changes`: `name`, `description` and `metadata`; of a fee `amount` (before discounts and credit, whatever the
+        period) and `period` (`{"from_": …, "to": …}`); of usage `discounts`. What is left out stays as it is.
 
         Raises `ValidationFailed`, `InvoiceNotFound`, `LineNotFound`, `InvoiceOperationRefused` once it is issued,
-        `CannotUpdateChargeManagedLine` for usage and purchases, `LineZeroAmountDeleteInstead`.
+        `CannotUpdateChargeManagedLine` for purchases, `LineZeroAmountDeleteInstead`, `PreconditionFailed` for discounts
+        of usage of which an earlier part was issued.
         """
         findings = Findings()
         command = validation.parse(EditLineInput, findings, line=_line_id(line), **changes)
@@ -100,6 +101,7 @@ class InvoiceLines(InvoiceSteps):
             period=Period(instant(period.from_), instant(period.to)) if period is not None else None,
             amount=command.amount,
             metadata=command.metadata,
+            discounts=command.discounts,
         )
         return self._act(
             "edit_line",

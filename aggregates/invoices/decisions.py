@@ -41,7 +41,7 @@ from aggregates.invoices.events import (
 )
 from aggregates.invoices.facts import InvoiceFacts
 from aggregates.invoices.lifecycle import FAILED_AT, PATH, fire, require
-from aggregates.invoices.lines import LineDraft, check_content
+from aggregates.invoices.lines import LineDraft, LineKind, check_content
 from aggregates.invoices.refusals import (
     CannotUpdateChargeManagedLine,
     CreditNotesUnavailable,
@@ -282,14 +282,14 @@ def edit_line(
 
     Refuses, in this order: `InvoiceNotFound`; `LineNotFound`; `InvoiceOperationRefused`;
     `CannotUpdateChargeManagedLine`; everything wrong with the edit (`ValidationFailed`: `nothing_to_edit`,
-    `name_missing`, `negative_amount`, `too_many_decimals`); `LineZeroAmountDeleteInstead`.
+    `name_missing`, `negative_amount`, `too_many_decimals`, `not_editable`); `LineZeroAmountDeleteInstead`.
     """
     turn = InvoiceTurn(draft, invoice_id, facts)
     line = turn.line(line_id)
     require(turn, InvoiceTrigger.EDIT_LINE)
-    if not line.editable:
+    if not line.editable and line.kind is not LineKind.USAGE:
         raise CannotUpdateChargeManagedLine(line_id=line_id, charge_id=line.charge_id)
-    _check_edit(edit, turn.invoice.currency)
+    _check_edit(edit, line.kind, turn.invoice.currency)
     if edit.amount is not None and not edit.amount:
         raise LineZeroAmountDeleteInstead(line_id)
 
@@ -301,6 +301,7 @@ def edit_line(
         period=edit.period,
         amount=edit.amount,
         metadata=edit.metadata,
+        discounts=edit.discounts,
     )
     return turn.told()
 
@@ -382,7 +383,7 @@ def _check_line(line: NewLine, currency: Currency, charges: set[UUID], findings:
     check_content(line.content, currency, findings, f"{path}.content")
 
 
-def _check_edit(edit: LineEdit, currency: Currency) -> None:
+def _check_edit(edit: LineEdit, kind: LineKind, currency: Currency) -> None:
     findings = Findings()
     if edit == LineEdit():
         findings.add("", "nothing_to_edit", "the edit changes nothing")
@@ -393,6 +394,10 @@ def _check_edit(edit: LineEdit, currency: Currency) -> None:
     if edit.amount is not None and not currency.holds(edit.amount):
         message = f"{edit.amount:f} has more than the {currency.precision} decimals of {currency.code}"
         findings.add("amount", "too_many_decimals", message)
+    fixed = ("period", "amount") if kind is LineKind.USAGE else ("discounts",)
+    for field in fixed:
+        if getattr(edit, field) is not None:
+            findings.add(field, "not_editable", f"the line of {kind.value} has its {field} from its charge")
     findings.raise_if_any()
 
 

@@ -31,6 +31,7 @@ import msgspec
 
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.lines import CreditUsed, LineContent
+from aggregates.rating.prices import Discounts
 from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
@@ -220,6 +221,7 @@ class LineEditAsked(Notice, frozen=True, kw_only=True):
     period: Period | None = None
     amount: Decimal | None = None
     metadata: dict[str, str] | None = None
+    discounts: Discounts | None = None
 
 
 LineNotice: TypeAlias = (

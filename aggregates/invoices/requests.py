@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.invoices.lines import LineContent, LineKind, ManagedBy
+from aggregates.rating.prices import Discounts
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
 
@@ -37,13 +38,14 @@ class NewInvoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LineEdit(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API wants changed of a line; what is absent stays as it is."""
+    """What the API wants changed of a line; what is absent stays as it is. Discounts are of usage."""
 
     name: str | None = None
     description: str | None = None
     period: Period | None = None
     amount: Decimal | None = None
     metadata: dict[str, str] | None = None
+    discounts: Discounts | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

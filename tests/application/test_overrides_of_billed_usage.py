@@ -12,7 +12,7 @@ import pytest
 
 from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.policies import Policies
-from aggregates.values.errors import OverridesBilledUsage, PreconditionFailed
+from aggregates.values.errors import OverridesBilledUsage, PreconditionFailed, ValidationFailed
 from aggregates.values.period import timestamp
 from ledger.facade import Ledger
 from ledger.prices import unit
@@ -75,3 +75,31 @@ def test_under_the_reference_policies_terms_hold_once_anything_is_billed(store_u
 
         with pytest.raises(PreconditionFailed):
             override(ledger, charge, "2026-01-16T00:00:00Z")
+
+
+def test_the_line_of_usage_can_be_named_and_discounted_while_it_waits(store_url: str) -> None:
+    """4 calls at 1 USD less a quarter are 3.00 (lifecycles §22 row 6)."""
+    with opened(store_url, policies=Policies.standard()) as ledger:
+        ledger.customers.create("acme")
+        ledger.catalogue.define_meter("calls")
+        ledger.catalogue.define_feature("calls", meter="calls")
+        january_charge(ledger, settlement_mode="credit_then_invoice")
+        used(ledger, "4", "2026-01-20T00:00:00Z")
+        at(ledger, END)
+        ledger.worker.run_once()
+        [draft] = ledger.invoices.list("acme")
+        [line] = draft.lines
+
+        ledger.invoices.edit_line(
+            draft.id, line.line_id, name="Calls of January", discounts={"percentage": {"percentage": "25"}}
+        )
+        with pytest.raises(ValidationFailed) as refused:
+            ledger.invoices.edit_line(draft.id, line.line_id, amount="1")
+        at(ledger, "2026-02-03T00:01:00Z")
+        ledger.worker.run_once()
+
+        [issued] = ledger.invoices.list("acme")
+        assert refused.value.codes == ("not_editable",)
+        assert (issued.lines[0].content.name, issued.totals.total) == ("Calls of January", 3)
+        assert issued.status is InvoiceStatus.PAYMENT_PENDING
+        assert ledger.audit.verify().findings == ()

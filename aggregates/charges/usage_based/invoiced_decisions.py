@@ -22,6 +22,7 @@ from aggregates.charges.usage_based.invoiced_patches import (
     shrink_to_realized,
 )
 from aggregates.charges.usage_based.lifecycle import feature_of
+from aggregates.charges.usage_based.line_edits import edit_line
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
     LineCollected,
@@ -79,7 +80,8 @@ def quantities_needed(
         needed = [_question(charge, meter_id, to, collection_end(charge, to, facts))]
         is_final = to == charge.intent.effective.service_period.to
         return [*needed, late.question(charge, facts)] if is_final and late.starts_late(charge, facts) else needed
-    if isinstance(notice, LineCollected) and run is not None and run.meter_id is not None and run.stored_at_lt:
+    asks = isinstance(notice, LineCollected | LineEditAsked)
+    if asks and run is not None and run.meter_id is not None and run.stored_at_lt:
         return [_question(charge, run.meter_id, run.service_period_to, run.stored_at_lt)]
     return []
 
@@ -108,7 +110,7 @@ def answer(turn: Turn, notice: LineNotice) -> None:
         case LineDeletionUnsupported():
             invoicing.invalidate(turn, notice)
         case LineEditAsked():
-            raise UnsupportedOperation(Trigger.LINE_MANUAL_EDIT.value, turn.charge.status.value, turn.charge_id)
+            edit_line(turn, notice)
         case LineCredited():
             _credited(turn, notice)
         case _:

@@ -30,8 +30,10 @@ from aggregates.invoices.refusals import (
 )
 from aggregates.invoices.requests import LineEdit, NewInvoice, NewLine
 from aggregates.rating.lines import DetailedLine
+from aggregates.rating.prices import Discounts, PercentageDiscount
 from aggregates.values.errors import ValidationFailed
 from aggregates.values.money import Currency
+from aggregates.values.period import period
 from aggregates.values.totals import Totals
 from tests.given import CUSTOMER
 from tests.support.invoicing import FEE, JANUARY, NOON, PURCHASE, USAGE, USD, Desk, content, fee, usage
@@ -430,9 +432,33 @@ def test_an_edit_is_asked_of_the_charge() -> None:
     assert len(desk.records) == before
 
 
+def test_of_usage_what_people_read_and_discounts_can_be_edited_and_what_was_metered_cannot() -> None:
+    desk = Desk()
+    invoice = desk.create(usage())
+    ten_percent = Discounts(percentage=PercentageDiscount(percentage=Decimal(10)))
+
+    [asked] = edit(desk, invoice, LineEdit(name="Calls", discounts=ten_percent))
+    with pytest.raises(ValidationFailed) as metered:
+        edit(desk, invoice, LineEdit(amount=Decimal(0), period=period("2026-01-01", "2026-01-02")))
+
+    assert isinstance(asked, LineEditAsked)
+    assert (asked.charge_id, asked.name, asked.discounts) == (USAGE, "Calls", ten_percent)
+    assert metered.value.codes == ("not_editable", "not_editable")
+
+
+def test_a_fee_does_not_get_discounts_by_its_line() -> None:
+    desk = Desk()
+    invoice = desk.create(fee(editable=True))
+
+    with pytest.raises(ValidationFailed) as refused:
+        edit(desk, invoice, LineEdit(discounts=Discounts()))
+
+    assert refused.value.codes == ("not_editable",)
+
+
 def test_edits_are_refused_in_order() -> None:
     desk = Desk()
-    invoice = desk.create(fee(editable=True), usage())
+    invoice = desk.create(fee(editable=True), fee(charge=PURCHASE, editable=False))
     zero = LineEdit(amount=Decimal(0))
 
     with pytest.raises(CannotUpdateChargeManagedLine):
