@@ -20,6 +20,7 @@ from ledger.advance import Advancer
 from ledger.charge_requests import ChargeRequests
 from ledger.context import Context
 from ledger.facts import FactFinder
+from ledger.paging import checked_id
 from ledger.ports import Meter
 from ledger.rounds import Rounds
 from ledger.units import Work
@@ -71,7 +72,7 @@ class ChargeLookups:
 
     def run(self, run: UUID | str) -> RealizationRun:
         """A realization run as it stands. Raises `RunNotFound`."""
-        run_id = UUID(str(run))
+        run_id = checked_id(run, RunNotFound)
         state: RealizationRun | None = self._context.repository.load(run_state.stream(run_id, "")).state
         if state is None:
             raise RunNotFound(run_id)

@@ -26,11 +26,24 @@ from aggregates.rating.validation import validate_terms
 from aggregates.values.errors import Finding, Findings
 from aggregates.values.money import FIAT, MAX_PRECISION
 from aggregates.values.period import Duration
+from aggregates.values.texts import why_unseen
 from ledger.prices import read, read_price
 from ledger.validation import DurationText, ExactNumber, Input, LateUsageText, Moment, refuse_with
 
-Key = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
-"""A key of the caller's choice: not empty, no control characters, at most 200 characters."""
+
+def _seen(key: str) -> str:
+    wrong = why_unseen(key)
+    if wrong is not None:
+        raise PydanticCustomError("invisible_character", "{wrong}", {"wrong": wrong})
+    return key
+
+
+Key = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$"),
+    AfterValidator(_seen),
+]
+"""A key of the caller's choice: not empty, nothing in it that nobody sees, at most 200 characters."""
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
 
 

@@ -70,8 +70,12 @@ class Invoices(InvoiceLines):
     def advance_due(self, customer: str, *, command_id: CommandId = None) -> builtins.list[Invoice]:
         """Invoice what a customer has gathered and is due, and move the invoices on whose collection is complete.
 
-        All in one save; those that were made or moved. Nothing due is no error (decision 26).
+        All in one save; those that were made or moved. Nothing due is no error (decision 26). Raises
+        `CustomerNotFound`.
         """
+        findings = Findings()
+        self._context.require_customer(findings, customer)
+        validation.fail(findings)
 
         def decide(work: Work) -> InvoicesAnswer:
             moved = [

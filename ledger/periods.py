@@ -86,7 +86,7 @@ class Periods:
         return month_of(month, zone_of(self._context.look.settings()))
 
     def _read(self, period: str) -> Period:
-        if re.fullmatch(r"\d{4}-\d\d", period):
+        if re.fullmatch(r"\d{4}-\d\d", period, re.ASCII):
             return self.month(period)
         moment = instant(checked_moment(period, "period"))
         return Period(moment, moment)
@@ -111,6 +111,7 @@ def zone_of(settings: NamespaceState) -> str:
 def month_of(month: str, zone: str) -> Period:
     """A calendar month in a zone: "2026-02" is [2026-02-01, 2026-03-01). Raises `ValidationFailed`."""
     try:
+        month.encode("ascii")  # digits of other scripts look like other months
         begins = datetime.strptime(month, "%Y-%m").replace(tzinfo=ZoneInfo(zone))
     except ValueError:
         raise invalid("month", "not_a_month", f"{month!r} is no month, like 2026-01") from None

@@ -8,7 +8,7 @@ floats by name, because a binary float has already lost what was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar, cast
 
@@ -154,9 +154,26 @@ def read(value: object, into: type[T]) -> tuple[T | None, tuple[Finding, ...]]:
     if findings:
         return None, findings
     try:
-        return msgspec.convert(value, into), ()
+        made = msgspec.convert(value, into)
     except msgspec.ValidationError as error:
         return None, (Finding("", "invalid_shape", str(error)),)
+    foreign = tuple(_foreign_digits(value, made, ""))
+    return (None, foreign) if foreign else (made, ())
+
+
+def _foreign_digits(given: Any, made: Any, path: str) -> Iterator[Finding]:
+    """Numbers written in digits of another script, which look like other numbers to whoever checks them."""
+    if isinstance(made, Decimal):
+        if isinstance(given, str) and not given.isascii():
+            yield Finding(path, "invalid_number", f'{given!r} is not a plain decimal number, like "12.50"')
+    elif isinstance(made, msgspec.Struct) and isinstance(given, Mapping):
+        fields = cast("Mapping[str, Any]", given)
+        for name, encoded in zip(made.__struct_fields__, made.__struct_encode_fields__, strict=True):
+            if encoded in fields:
+                yield from _foreign_digits(fields[encoded], getattr(made, name), f"{path}.{encoded}".lstrip("."))
+    elif isinstance(made, list | tuple) and isinstance(given, list | tuple):
+        for place, (one, other) in enumerate(zip(cast("Any", given), cast("Any", made), strict=True)):
+            yield from _foreign_digits(one, other, f"{path}[{place}]")
 
 
 def _unreadable_numbers(value: Any, path: str) -> list[Finding]:

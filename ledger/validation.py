@@ -33,6 +33,7 @@ from aggregates.values.errors import (
 )
 from aggregates.values.identifiers import derived
 from aggregates.values.period import Duration, instant, timestamp
+from aggregates.values.texts import why_unkeepable
 
 M = TypeVar("M", bound=BaseModel)
 E = TypeVar("E", bound=StrEnum)
@@ -75,17 +76,6 @@ def _unkeepable_text(value: Any, path: str) -> Iterator[Finding]:
     elif isinstance(value, list | tuple):
         for index, item in enumerate(cast("list[Any]", value)):
             yield from _unkeepable_text(item, f"{path}[{index}]")
-
-
-def why_unkeepable(text: str) -> str | None:
-    """Why no database keeps this text as it is, if so."""
-    if "\x00" in text:
-        return "holds a NUL character"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return "holds half a character (a lone surrogate)"
-    return None
 
 
 def _checked(code: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

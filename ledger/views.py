@@ -15,8 +15,9 @@ from typing import Any
 from uuid import UUID
 
 from aggregates.invoices.refusals import InvoiceNotFound
-from aggregates.values.errors import ChargeNotFound, RunNotFound
+from aggregates.values.errors import ChargeNotFound, CustomerNotFound, RunNotFound
 from aggregates.values.period import timestamp
+from aggregates.values.texts import why_unkeepable
 from ledger.answers import ChargeView, CustomerView, Posting, RunView, charge_views, customer_view, posting, run_view
 from ledger.balances import LATEST as LATEST_POSITION
 from ledger.balances import VIEWS as BALANCE_VIEWS
@@ -366,6 +367,8 @@ class Views:
         self, customer: str, currency: str, as_of: datetime, bound: int, *, at_least: int | None, stale: bool
     ) -> tuple[dict[Address, Decimal], int]:
         """Amounts by address, and the position up to which they count."""
+        if why_unkeepable(customer):
+            raise CustomerNotFound(customer)
         with self._follower.reading(BALANCE_VIEWS, at_least=at_least, stale=stale) as reader:
             lives = [reader.generation(name, Status.LIVE) for name in BALANCE_VIEWS]
             known = min(live.position if live else 0 for live in lives)

@@ -27,7 +27,7 @@ EXACT = Context(prec=DIGITS, rounding=ROUND_HALF_UP, traps=[Inexact, InvalidOper
 _ROUNDING = Context(prec=DIGITS, rounding=ROUND_HALF_UP, traps=[InvalidOperation, DivisionByZero, Overflow])
 
 LIMIT = Decimal(10) ** 24
-_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)\Z")
+_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)\Z", re.ASCII)
 _QUANTA = tuple(Decimal(1).scaleb(-places) for places in range(41))
 
 

@@ -36,8 +36,12 @@ _ROOT = UUID("6f0d6f5e-4c1d-5c0e-9a55-1edb0c5a7a11")
 
 
 def derived(*parts: str) -> UUID:
-    """The id of a natural key. Parts are length-prefixed, so ("ab", "c") and ("a", "bc") stay apart."""
-    return uuid5(_ROOT, "".join(f"{len(part)}:{part}" for part in parts))
+    """The id of a natural key. Parts are length-prefixed, so ("ab", "c") and ("a", "bc") stay apart.
+
+    Text that no database can keep (a lone surrogate) is nobody's key: it has an id too, under which nothing is found.
+    """
+    name = "".join(f"{len(part)}:{part}" for part in parts)
+    return uuid5(_ROOT, name.encode("utf-8", "backslashreplace").decode())
 
 
 def pool_id(namespace: str, customer: str, currency_key: str) -> PoolId:

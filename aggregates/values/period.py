@@ -38,6 +38,7 @@ def timestamp(value: datetime | str) -> datetime:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", given):
             given += "T00:00:00Z"
         try:
+            given.encode("ascii")  # digits of other scripts look like other times
             value = datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59", given.replace(" ", "T", 1)))
         except ValueError:
             msg = f"{given!r} is not a time, like 2026-01-31T12:00:00Z"
@@ -88,7 +89,8 @@ def period(from_: datetime | str, to: datetime | str) -> Period:
 
 _DURATION = re.compile(
     r"P(?:(?P<years>\d+)Y)?(?:(?P<months>\d+)M)?(?:(?P<weeks>\d+)W)?(?:(?P<days>\d+)D)?"
-    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?\Z"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?\Z",
+    re.ASCII,
 )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -16,7 +16,9 @@ from aggregates.values.errors import Unavailable
 from ledger.cli import exits, parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
-from ledger.worker import Pass, Stop, WorkerReport
+
+if TYPE_CHECKING:
+    from ledger.worker import Pass, Stop, WorkerReport
 
 app = typer.Typer()
 worker = typer.Typer()
@@ -97,6 +99,8 @@ def run(
 @contextmanager
 def _stopping() -> Generator[Stop]:
     """SIGTERM and Ctrl-C ask the worker to end; a second one ends it at once, as anywhere else."""
+    from ledger.worker import Stop
+
     stop = Stop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 

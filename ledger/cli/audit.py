@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
-from ledger.audit.report import Seal
 from ledger.cli import render
 from ledger.cli.charge_words import price_words
 from ledger.cli.render import Column, Shown
@@ -120,10 +119,12 @@ def _findings(count: int) -> str:
     return "1 finding" if count == 1 else f"{count} findings"
 
 
-def _seal(given: str | None) -> Seal | None:
+def _seal(given: str | None) -> Any:
     if given is None:
         return None
     position, colon, digest = given.partition(":")
-    if not (colon and position.isdecimal() and len(digest) == 64):
+    if not (colon and position.isascii() and position.isdecimal() and len(digest) == 64):
         raise typer.BadParameter(f"--seal is written POSITION:DIGEST, as `ledger verify` prints it, got {given!r}")
+    from ledger.audit.report import Seal
+
     return Seal(int(position), digest)

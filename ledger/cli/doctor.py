@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -11,7 +11,9 @@ from rich.console import RenderableType
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
-from ledger.doctor import BEHIND, Diagnosis
+
+if TYPE_CHECKING:
+    from ledger.doctor import Diagnosis
 
 app = typer.Typer()
 
@@ -23,7 +25,7 @@ def doctor(
     overdue: Annotated[str, typer.Option(metavar="TIME", help="How late an advance may be: 30m, 1h, 2d.")] = "1h",
     behind: Annotated[
         int, typer.Option(metavar="N", min=0, help="How many positions of the log a view may be behind.")
-    ] = BEHIND,
+    ] = 10_000,
     conflicts_since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Only usage that was set aside from this time on.")
     ] = None,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 from io import TextIOWrapper
 from typing import Annotated, Any, cast
 
@@ -18,6 +17,7 @@ import typer.main
 from rich.console import RenderableType
 
 from aggregates.values.errors import LedgerError
+from aggregates.values.texts import why_unkeepable
 from ledger.cli import (
     advancing,
     audit,
@@ -36,7 +36,6 @@ from ledger.cli import (
     views,
 )
 from ledger.cli import credits as credit
-from ledger.validation import why_unkeepable
 
 UsageMistake = cast("type[Exception]", typer.BadParameter.__base__)
 """What typer raises for a command line it cannot read; it has no public name of its own."""
@@ -78,6 +77,8 @@ def build() -> typer.Typer:
 
 def _say_version(asked: bool) -> None:
     if asked:
+        from importlib import metadata
+
         render.tell(f"ledger {metadata.version('ledger-core')}")
         raise typer.Exit
 

@@ -145,6 +145,6 @@ def checked(option: str, make: Callable[[], T]) -> T:
 
 def moment_or_position(value: str | None, option: str) -> datetime | int | None:
     """A time, or a position of the log."""
-    if value is not None and value.isdecimal() and len(value) < 19:
+    if value is not None and value.isascii() and value.isdecimal() and len(value) < 19:
         return int(value)
     return moment(value, option)

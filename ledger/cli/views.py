@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
 
-from ledger.answers import Posting, RunView
-from ledger.balances import Balance
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from ledger.answers import Posting, RunView
+    from ledger.balances import Balance
 
 app = typer.Typer()
 

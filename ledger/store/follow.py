@@ -237,7 +237,7 @@ class Follower:
         live = {each.name: each for each in self.tables.generations() if each.status is Status.LIVE}
         for projection in chosen:
             if projection.name not in live:
-                raise Unavailable(f"view {projection.name}", "its tables are gone; open the ledger again")
+                raise Unavailable(f"view {projection.name}", "its tables are gone; build it anew with `ledger rebuild`")
             if live[projection.name].version != projection.version:
                 live[projection.name] = self._renewed(projection)
         return [self._follow(each, live[each.name]) for each in chosen if live[each.name].position < head]
@@ -302,6 +302,8 @@ class Follower:
         projection = build.projection
         for _ in range(ATTEMPTS):
             with self.tables.reading() as reader:
+                if reader.generation(projection.name, Status.LIVE) is None:
+                    return None  # it was tampered with, and there is nothing to compare with
                 live, built = self._both(reader, build)
                 if live.version != projection.version:
                     return None

@@ -98,7 +98,11 @@ class PostgresTables:
         self._used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     def prepare(self, projections: Sequence[AnyProjection]) -> None:
-        """Make what is missing: an empty live generation for every view that has none."""
+        """Make what is missing: an empty live generation for every view that has none.
+
+        A view whose tables are there and whose generation is not was tampered with: it stays gone, so that the audit
+        says so, until it is built anew.
+        """
         if self._has_all(projections):
             return
         with self._making() as db:
@@ -109,7 +113,7 @@ class PostgresTables:
                 " PRIMARY KEY (name, number)) WITH (fillfactor = 50)",
             )
             for projection in projections:
-                if _one(db, projection.name, Status.LIVE) is None:
+                if _one(db, projection.name, Status.LIVE) is None and not _left_over(db, projection):
                     generation = self._add(db, projection, Status.LIVE, with_key=True)
                     for statement in index_ddl(projection, generation.table):
                         _run(db, statement)
@@ -251,6 +255,7 @@ class PostgresTables:
         ).fetchone()
         assert row is not None
         generation = Generation(projection.name, int(row[0]), projection.version, status, 0)
+        _run(db, f'DROP TABLE IF EXISTS "{generation.table}" CASCADE')  # nothing is known of it any more
         _run(db, table_ddl(projection, generation.table, TYPES, with_key=with_key))
         _run(
             db,
@@ -479,6 +484,16 @@ def _generation(row: tuple[Any, ...]) -> Generation:
 
 def _place(generation: Generation) -> tuple[str, int]:
     return generation.name, generation.number
+
+
+def _left_over(db: Connection, projection: AnyProjection) -> bool:
+    """Whether there are tables of the view, though nothing says which is which."""
+    named = _run(
+        db,
+        "SELECT 1 FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid) AND relname ~ %s",
+        (f"^{projection.name}__v[0-9]",),
+    )
+    return named.fetchone() is not None
 
 
 def _one(db: Connection, name: str, status: Status) -> Generation | None:

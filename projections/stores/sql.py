@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aggregates.values.texts import why_unkeepable
 from projections.projection import AnyProjection, Column, Kind, Projection
 from projections.stores.tables import Where
 
@@ -34,6 +35,9 @@ def condition(
     for column, operator, value in where:
         names = (column,) if isinstance(column, str) else column
         left = listed(names) if isinstance(column, str) else f"({listed(names)})"
+        if isinstance(value, str) and why_unkeepable(value):
+            parts.append("1 = 0")  # no row can hold it, and the database would refuse to look for it
+            continue
         match operator:
             case "present" | "absent":
                 parts.append(f"{left} IS {'NOT ' if operator == 'present' else ''}NULL")

@@ -76,7 +76,11 @@ class SqliteTables:
         self._closed = False
 
     def prepare(self, projections: Sequence[AnyProjection]) -> None:
-        """Make what is missing: an empty live generation for every view that has none."""
+        """Make what is missing: an empty live generation for every view that has none.
+
+        A view whose tables are there and whose generation is not was tampered with: it stays gone, so that the audit
+        says so, until it is built anew.
+        """
         if self._has_all(projections):
             return
         with self._transaction() as db:
@@ -86,7 +90,7 @@ class SqliteTables:
                 " PRIMARY KEY (name, number))"
             )
             for projection in projections:
-                if _one(db, projection.name, Status.LIVE) is None:
+                if _one(db, projection.name, Status.LIVE) is None and not _left_over(db, projection):
                     generation = self._add(db, projection, Status.LIVE)
                     for statement in index_ddl(projection, generation.table):
                         db.execute(statement)
@@ -225,6 +229,7 @@ class SqliteTables:
             f"SELECT coalesce(max(number), 0) + 1 FROM {GENERATIONS} WHERE name = ?", (projection.name,)
         ).fetchone()
         generation = Generation(projection.name, number, projection.version, status, 0)
+        db.execute(f'DROP TABLE IF EXISTS "{generation.table}"')  # of a generation that nothing is known of any more
         db.execute(table_ddl(projection, generation.table, TYPES, with_key=True, suffix=" WITHOUT ROWID"))
         db.execute(
             f"INSERT INTO {GENERATIONS} VALUES (?, ?, ?, ?, 0)", (*_place(generation), projection.version, status)
@@ -400,6 +405,14 @@ def _generation(row: tuple[Any, ...]) -> Generation:
 
 def _place(generation: Generation) -> tuple[str, int]:
     return generation.name, generation.number
+
+
+def _left_over(db: sqlite3.Connection, projection: AnyProjection) -> bool:
+    """Whether there are tables of the view, though nothing says which is which."""
+    named = db.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name GLOB ?", (f"{projection.name}__v[0-9]*",)
+    )
+    return named.fetchone() is not None
 
 
 def _one(db: sqlite3.Connection, name: str, status: Status) -> Generation | None:

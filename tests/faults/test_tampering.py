@@ -32,7 +32,7 @@ from ledger.store import mapper
 from ledger.store.store import LogRecord, NewRecord, Receipt, Save, Written
 from tests.support.charging import new_purchase
 from tests.support.stored import StoredWorld, small_history
-from tests.support.tampering import Hands, hands_on, hands_on_store, log_of
+from tests.support.tampering import Hands, SqlHands, hands_on, hands_on_store, log_of
 
 
 class Scene:
@@ -320,6 +320,26 @@ def test_a_changed_view_is_found_with_row_and_column(scene: Scene) -> None:
     assert all(finding.place.startswith("view charges, row ") for finding in findings)
     assert any(finding.place.endswith("column status") for finding in findings)
     assert ("final", "created") in {(finding.expected, finding.found) for finding in findings}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_a_view_whose_generation_was_deleted_is_found_and_built_anew(kind: str, request: pytest.FixtureRequest) -> None:
+    """Its tables are there, and nothing says which is which: opening the ledger does not hide that."""
+    url = request.getfixturevalue(f"{kind}_url")
+    with Ledger.open(url) as ledger:
+        ledger.customers.create("acme")
+        ledger.views.customers()
+        hands = hands_on_store(url, ledger.store)
+        assert isinstance(hands, SqlHands)
+        hands.run("DELETE FROM projection_generations WHERE name = ?", "customers")
+        hands.close()
+
+    with Ledger.open(url) as ledger:
+        (finding,) = ledger.audit.verify().findings
+        assert (finding.check, finding.place, finding.message) == ("views", "view customers", "view is gone")
+        ledger.projections.rebuild(["customers"])
+        assert ledger.audit.verify().sound
+        assert [each.customer for each in ledger.views.customers().items] == ["acme"]
 
 
 def test_a_changed_snapshot_is_found(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
