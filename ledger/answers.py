@@ -44,7 +44,8 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     `metered_quantity` is cumulative from the start of the charge's service period, `line_quantity` this run's part of
     it; `true_quantity` is what the meter said where that was below zero; a flat fee has `amount_after_proration`
     instead. `stored_at_lt` is the collection end, exclusive. `credits` is what credit covers, net of corrections. A run
-    with `ended_at` is prior; a voided one counts for nothing.
+    with `ended_at` is prior; a voided one counts for nothing, nor does one from
+    `invalidated_at` on, though what was booked for it stays (lifecycles §17.6).
     """
 
     run: UUID
@@ -73,6 +74,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     voided: bool
     voided_at: datetime | None
     void_reason: str | None
+    invalidated_at: datetime | None
     created_at: datetime
 
 
@@ -88,7 +90,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge as it stands. `totals` add up its runs that are not voided (lifecycles §5.2), in `currency`.
+    """A charge as it stands. `totals` add up its runs that count (lifecycles §5.2), in `currency`.
 
     Name, periods and `invoice_at` are those of the effective intent; `base` and `override` are its layers as plain
     data. `advance_after` absent: the clock alone will not move it any more. `failure` says why it is stuck.
@@ -158,6 +160,10 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     tax_behavior: str | None
 
 
+COUNTS = (Where("voided", "=", False), Where("invalidated_at", "absent"))
+"""Which runs count for their charge (lifecycles §5.2, §17.6)."""
+
+
 # ── rows to answers ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -166,7 +172,7 @@ def charge_views(reader: Reader, rows: Sequence[ChargeRow]) -> list[ChargeView]:
     ids = [row.charge for row in rows]
     totals: dict[UUID, list[Totals]] = {charge: [] for charge in ids}
     if ids:
-        for run in reader.select(PRIOR_RUNS, [Where("charge", "in", ids), Where("voided", "=", False)]):
+        for run in reader.select(PRIOR_RUNS, [Where("charge", "in", ids), *COUNTS]):
             totals[run.charge].append(_totals(run))
     return [_charge_view(row, sum_totals(totals[row.charge])) for row in rows]
 
@@ -239,6 +245,7 @@ def run_view(row: RunRow) -> RunView:
         voided=row.voided,
         voided_at=row.voided_at,
         void_reason=row.void_reason,
+        invalidated_at=row.invalidated_at,
         created_at=row.created_at,
     )
 

@@ -19,6 +19,7 @@ from ledger.audit.report import Progress, Report
 from ledger.context import Context
 from ledger.late_usage import LateUsage
 from ledger.metering.usage import StoredUsage
+from ledger.overlaps import Overlap
 from ledger.projections import Projections
 from ledger.stuck import StuckCharge
 from ledger.usage import Usage
@@ -52,7 +53,10 @@ class LaggingView(msgspec.Struct, frozen=True):
 
 
 class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found at an instant, with the log at a position. `chains` is absent where it was not asked for."""
+    """What was found at an instant, with the log at a position. `chains` is absent where it was not asked for.
+
+    `overlaps` are shown and not counted: they are what a policy asked for, and nothing makes them go away.
+    """
 
     at: datetime
     position: int
@@ -61,6 +65,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     views: tuple[LaggingView, ...] = ()
     conflicts: tuple[StoredUsage, ...] = ()
     late_usage: tuple[LateUsage, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
     chains: Report | None = None
 
     @property
@@ -117,6 +122,7 @@ class Doctor:
             views=views,
             conflicts=tuple(self._conflicts(conflicts_since)),
             late_usage=tuple(self._asked()),
+            overlaps=self._views.overlaps(),
             chains=self._audit.verify(chains_only=True, progress=progress) if chains else None,
         )
 

@@ -24,6 +24,7 @@ from ledger.balances import VIEWS as BALANCE_VIEWS
 from ledger.balances import AddressBalance, Balance, address_balance, amounts_of, figures
 from ledger.context import Context
 from ledger.invoice_answers import InvoiceView, invoice_view
+from ledger.overlaps import Overlap, overlaps_of
 from ledger.paging import Moment, Page, checked_id, checked_limit, checked_moment, invalid, page_of, read_cursor
 from ledger.store.follow import Follower
 from ledger.stuck import StuckCharge, stuck_charge
@@ -360,6 +361,17 @@ class Views:
                 INVOICES, where, order=("created_position",), descending=newest_first, limit=checked_limit(limit) + 1
             )
         return page_of(rows, limit, invoice_view, lambda row: (row.created_position,))
+
+    def overlaps(
+        self, customer: str | None = None, *, at_least: int | None = None, stale: bool = False
+    ) -> tuple[Overlap, ...]:
+        """Time that two runs of a charge have billed, as an invoice could not be corrected (lifecycles §22 row 22).
+
+        January was billed with 31.00 and the charge cut to 10 days under `replace`: 1 to 11 January, 31.00 and again
+        10.00.
+        """
+        with self._follower.reading((PRIOR_RUNS.name,), at_least=at_least, stale=stale) as reader:
+            return tuple(overlaps_of(reader, self._context.namespace, customer))
 
     # ── how ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -18,7 +18,7 @@ def _apply(row: RunRow | None, entry: Entry, key: Key) -> RunRow | None:
 
 CURRENT_RUNS = Keyed(
     name="current_runs",
-    version=1,
+    version=2,
     row=RunRow,
     key=("run",),
     indexes=(("namespace", "customer", "created_position"), ("charge",)),

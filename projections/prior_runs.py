@@ -11,10 +11,10 @@ from projections.runs import LISTENS, RunRow, run_of, run_row
 
 PRIOR_RUNS = Keyed(
     name="prior_runs",
-    version=1,
+    version=2,
     row=RunRow,
     key=("run",),
-    indexes=(("namespace", "customer", "created_position"), ("charge",)),
+    indexes=(("namespace", "customer", "created_position"), ("charge",), ("namespace", "invalidated_at")),
     listens=LISTENS,
     shown_when="ended_at",
     keys=run_of,

@@ -20,7 +20,9 @@ from aggregates.runs.events import (
     QuantityClamped,
     RealizationRunStarted,
     RunFinalized,
+    RunInvalidated,
     RunRated,
+    RunTypeChanged,
     RunVoided,
 )
 from aggregates.values.decimals import EXACT, ZERO
@@ -36,6 +38,7 @@ class RunRow(NamedTuple):
     usage, exclusive; `booked_at` is when the credit of a flat fee is booked. `amount` to `total` are the run's totals,
     `credits` is what credit covers of them, net of corrections, and `realizations` its allocations and corrections in
     recorded order. `lines` are the rated lines, `line_count` how many.
+    From `invalidated_at` on it no longer counts for its charge, and what was booked for it stays (lifecycles §17.6).
     """
 
     run: UUID
@@ -76,6 +79,7 @@ class RunRow(NamedTuple):
     voided: bool
     voided_at: datetime | None
     void_reason: str | None
+    invalidated_at: datetime | None
     created_at: datetime
     created_position: int
     position: int
@@ -147,6 +151,7 @@ def _started(body: RealizationRunStarted, entry: Entry) -> RunRow:
         voided=False,
         voided_at=None,
         void_reason=None,
+        invalidated_at=None,
         created_at=record.at,
         created_position=entry.position,
         position=entry.position,
@@ -170,6 +175,10 @@ def _changes(row: RunRow, body: Any, at: datetime) -> dict[str, Any]:
             return {"ended_at": at, "ended_reason": body.reason.value}
         case RunVoided():
             return {"voided": True, "voided_at": body.deleted_at, "void_reason": body.reason.value}
+        case RunInvalidated():
+            return {"invalidated_at": at}
+        case RunTypeChanged():
+            return {"run_type": body.to_type.value}
         case _:
             # Events of the charge that name the run and know whether anything is left to pay in fiat.
             return {"no_fiat": body.no_fiat} if hasattr(body, "no_fiat") else {}

@@ -153,7 +153,7 @@ def compared(charge: Charge, entry: RunEntry, run: RealizationRun) -> Iterator[t
     yield "start of the period", entry.service_period_from, run.service_period_from
     yield "end of the period", entry.service_period_to, run.service_period_to
     yield "collection end", entry.collection_end, run.stored_at_lt
-    yield "voided", entry.voided, run.is_voided
+    yield "voided", not entry.counts, run.is_voided
     yield "no fiat", entry.no_fiat, run.no_fiat_transaction_required
 
 

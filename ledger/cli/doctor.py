@@ -51,6 +51,7 @@ def _parts(found: Diagnosis) -> list[RenderableType]:
         *_part("Stuck charges; each is tried again whenever its customer is advanced", _STUCK, _stuck_rows(found)),
         *_part("Customers that no worker advances", _OVERDUE, _overdue_rows(found)),
         *_part("Views to bring up to date: `ledger rebuild VIEW`", _VIEWS, _view_rows(found)),
+        *_part("Time billed twice, because an invoice could not be corrected", _OVERLAPS, _overlap_rows(found)),
         *_part("Usage set aside, see `ledger usage conflicts`", _CONFLICTS, _conflict_rows(found)),
     ]
     if found.chains is not None:
@@ -70,6 +71,23 @@ _STUCK = ("charge", "customer", "status", "code", "since", Column("what would fr
 _OVERDUE = ("customer", Column("charges", right=True), "due since")
 _VIEWS = ("view", Column("version", right=True), Column("of this release", right=True), Column("behind", right=True))
 _CONFLICTS = ("customer", "meter", Column("events", right=True), "last")
+
+
+_OVERLAPS = ("charge", "customer", "period", Column("billed", right=True), Column("and again", right=True), "run")
+
+
+def _overlap_rows(found: Diagnosis) -> list[Any]:
+    return [
+        (
+            each.charge,
+            each.customer,
+            render.period(each.period.from_, each.period.to),
+            render.money(each.amount, each.currency),
+            render.money(each.amount_again, each.currency),
+            each.run_again,
+        )
+        for each in found.overlaps
+    ]
 
 
 def _stuck_rows(found: Diagnosis) -> list[Any]:
