@@ -19,8 +19,9 @@ from aggregates.namespaces import (
     TaxSettings,
     TaxSettingsChanged,
 )
-from aggregates.policies import PER_CUSTOMER, Policies
+from aggregates.policies import PER_CUSTOMER, LateUsage, Policies
 from aggregates.values.errors import Findings
+from aggregates.values.period import Duration
 from ledger import validation
 from ledger.commands import ProfileInput, TaxSettingsInput
 from ledger.context import CommandId, Context
@@ -163,11 +164,26 @@ def changed_policies(present: Policies, bundle: str | None, named: Mapping[str, 
             known = ", ".join(Policies.__struct_fields__)
             findings.add(name, "unknown_policy", f"{name!r} is no policy; they are {known}")
             continue
-        kind = type(getattr(before, name))
         try:
-            changes[name] = kind(written) if issubclass(kind, StrEnum) else kind.parse(written)
+            changes[name] = _read_policy(getattr(before, name), written)
         except ValueError as error:
-            allowed = f": {', '.join(kind)}" if issubclass(kind, StrEnum) else ""
-            findings.add(name, "invalid_policy", f"{error}{allowed}")
+            findings.add(name, "invalid_policy", str(error))
     findings.raise_if_any()
     return msgspec.structs.replace(before, **changes)
+
+
+def _read_policy(present: object, written: str) -> object:
+    """What is written, as a policy of the same kind. Raises `ValueError`."""
+    match present:
+        case Duration():
+            return Duration.parse(written)
+        case LateUsage():
+            return LateUsage.parse(written)
+        case StrEnum():
+            choices = {choice.value: choice for choice in type(present)}
+            if written not in choices:
+                msg = f"{written!r} is none of {', '.join(choices)}"
+                raise ValueError(msg)
+            return choices[written]
+        case _:
+            raise AssertionError(f"{present!r} is no policy")

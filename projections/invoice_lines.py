@@ -65,7 +65,8 @@ def figures(lines: Lines) -> dict[str, Decimal]:
         shown = line["content"].get("totals", {})
         for name in TOTALS:
             sums[name] = EXACT.add(sums[name], Decimal(shown.get(name, "0")))
-        sums["tax_total"] = EXACT.add(sums["tax_total"], Decimal((line.get("tax") or {}).get("amount", "0")))
+        tax: dict[str, str] = line.get("tax") or {}
+        sums["tax_total"] = EXACT.add(sums["tax_total"], Decimal(tax.get("amount", "0")))
         for name in BUCKETS:
             sums[name] = EXACT.add(sums[name], _bucket(line, name)[0])
     payable = EXACT.add(sums["total"], sums["tax_total"])
