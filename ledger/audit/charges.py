@@ -25,8 +25,8 @@ from ledger.audit.postings import total_of
 class Runs(Check):
     """Every run's totals are the sum of its lines and reconcile, and its credit is what its totals say (lifecycles §6).
 
-    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit; and of a
-    charge that is settled by credit alone what its finalised runs come to is covered to the last unit, all together:
+    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit, one
+    that became invalid all there was (lifecycles §17.6); and of a charge that is settled by credit alone what its finalised runs come to is covered to the last unit, all together:
     a run below zero is settled by the credit of the others (decision 20).
     """
 
@@ -63,7 +63,7 @@ class Runs(Check):
             for what, expected, found in self._at(record, state):
                 if expected != found:
                     self.find(place_of(record), what, expected=expected, found=found)
-        if state is not None and state.is_voided and state.credits_total:
+        if state is not None and state.deleted_at is not None and state.credits_total:
             self.find(f"stream {run}", "voided run keeps credit", expected=ZERO, found=state.credits_total)
         return state
 
@@ -132,7 +132,8 @@ class RunIndex(Check):
 
     def _current(self, state: Charge) -> None:
         current = state.current_run_id
-        if current is not None and current not in {entry.run_id for entry in state.live_runs}:
+        # The run of a fee whose invoice cannot be corrected becomes invalid and stays current (lifecycles §10.1).
+        if current is not None and current not in {entry.run_id for entry in state.runs if not entry.voided}:
             self.find(
                 f"stream {state.id}", "current run is none of its live runs", expected="a live run", found=current
             )
@@ -154,7 +155,8 @@ def compared(charge: Charge, entry: RunEntry, run: RealizationRun) -> Iterator[t
     yield "end of the period", entry.service_period_to, run.service_period_to
     yield "collection end", entry.collection_end, run.stored_at_lt
     yield "voided", not entry.counts, run.is_voided
-    yield "no fiat", entry.no_fiat, run.no_fiat_transaction_required
+    if run.finalized or run.invoice_usage is not None:  # until then the charge foresees what the run has not recorded
+        yield "no fiat", entry.no_fiat, run.no_fiat_transaction_required
 
 
 class Statuses(Check):

@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from aggregates.charges.state import Charge
+from aggregates.policies import Policies
+from aggregates.runs.events import RunType
 from aggregates.values.errors import ChargeNotFound, CustomerNotFound, RunNotFound
 from ledger.facade import Ledger
 from tests.application.scenes import at, january_charge, opened, used, with_customer
@@ -198,3 +200,53 @@ def test_an_audit_is_not_disturbed_by_what_is_written_meanwhile(story: Story) ->
     assert not errors
     assert all(report.sound for report in reports), [report.findings for report in reports]
     assert reports[-1].position > reports[0].position
+
+
+# ── invoices that are under way, and invoices that cannot be corrected ───────────────────────────────────────
+
+
+def by_invoice(url: str, policies: Policies) -> tuple[Ledger, UUID]:
+    """A fee of 31 for January of which credit covers 31, on a draft that waits for somebody to approve it."""
+    ledger = opened(url, policies=policies)
+    with_customer(ledger)
+    ledger.customers.change_profile("acme", auto_approve=False)
+    ledger.credits.grant("acme", "31")
+    charge = ledger.charges.create_flat_fee(
+        "acme",
+        amount="31",
+        period_from="2026-01-01T00:00:00Z",
+        period_to="2026-02-01T00:00:00Z",
+        settlement_mode="credit_then_invoice",
+        pro_rating=True,
+    )
+    ledger.worker.run_once()
+    return ledger, charge.id
+
+
+def test_a_draft_that_credit_covers_is_sound_before_it_is_issued(store_url: str) -> None:
+    """The charge foresees that nothing is to be paid; its run records that when it is invoiced."""
+    ledger, charge = by_invoice(store_url, Policies.standard())
+    with ledger:
+        assert ledger.charges.get(charge).runs[0].no_fiat
+        assert not ledger.charges.runs(charge)[0].no_fiat_transaction_required
+
+        assert ledger.audit.verify().findings == ()
+
+        ledger.invoices.approve(ledger.invoices.list("acme")[0].id)
+        assert ledger.audit.verify().findings == ()
+
+
+def test_a_run_whose_invoice_cannot_be_corrected_keeps_its_credit_and_is_sound(store_url: str) -> None:
+    """Lifecycles §10.1, §17.6: invalid, still current, bookings and credit as they were; the fee is not billed twice."""
+    ledger, charge = by_invoice(store_url, Policies.reference())
+    with ledger:
+        ledger.invoices.approve(ledger.invoices.list("acme")[0].id)
+
+        ledger.charges.shrink(
+            charge, service_period_to="2026-01-16T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
+        )
+
+        [run] = ledger.charges.runs(charge)
+        assert (run.type, run.deleted_at, run.credits_total) == (RunType.INVALID, None, 31)
+        assert ledger.charges.get(charge).current_run_id == run.id
+        assert ledger.audit.verify().findings == ()
