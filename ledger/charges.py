@@ -32,7 +32,7 @@ from aggregates.charges.requests import (
     ShrinkToRealized,
 )
 from aggregates.charges.state import Charge
-from aggregates.credits.decisions import price
+from aggregates.credits.decisions import asked
 from aggregates.credits.pool import CreditPool
 from aggregates.lifecycle import Status
 from aggregates.policies import Invoicing
@@ -505,7 +505,7 @@ class Charges(ChargeLookups):
         pool: CreditPool = work.draft.state(charge.pool.id)
         known = pool.purchases.get(charge.id)
         waits = charge.status in (Status.PAYMENT_PENDING, Status.PAYMENT_AUTHORIZED)
-        if waits and known is not None and known.fiat_settled >= price(pool, known):
+        if waits and known is not None and known.fiat_settled >= asked(pool, known):
             facts = self._in_hand(work, charge.customer, charge.id)
             deciding.report_payment(work.draft, charge.id, PaymentStep.PAID, facts)
             self._walk_on(work, charge.id)

@@ -36,10 +36,10 @@ from aggregates.credits.invoicing import (
     write_off,
 )
 from aggregates.credits.purchases import (
+    asked,
     authorize_purchase,
     grant,
     open_balance,
-    price,
     receive_payment,
     settle_purchase,
 )
@@ -55,7 +55,7 @@ __all__ = [
     "reverse_payment",
     "refund",
     "receive_payment",
-    "price",
+    "asked",
     "Allocation",
     "AllocationKind",
     "accrue_usage",

@@ -128,7 +128,7 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
     routes = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
     agreed = _agree(postings, known, Agreed(credit, fiat), routes, at)
-    rest = (agreed.fiat if agreed.credit else price(pool, known)) - known.fiat_authorized
+    rest = (agreed.fiat if agreed.credit else asked(pool, known)) - known.fiat_authorized
     if rest <= 0:
         raise PaymentAlreadyAuthorized(request.purchase)
     postings.add(templates.authorize(routes[1], rest, at, source=request.purchase))
@@ -228,12 +228,25 @@ def settle_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
     )
 
 
+def asked(pool: CreditPool, known: Purchase) -> Decimal:
+    """What is to be paid for a purchase, in fiat; zero before payment was agreed.
+
+    Credit that was voided and its price left standing is still to be paid for: 100 at 0.5, voided with the payment
+    adjustment `none`, asks for 50; with `reduce` or `refund` for what was used.
+    """
+    return _share_of_price(pool, known, known.granted - known.adjusted)
+
+
 def price(pool: CreditPool, known: Purchase) -> Decimal:
     """What the credit costs that was granted and is not voided, in fiat; zero before payment was agreed."""
+    return _share_of_price(pool, known, known.granted - known.voided)
+
+
+def _share_of_price(pool: CreditPool, known: Purchase, credit: Decimal) -> Decimal:
     if not known.credit_authorized:
         return ZERO
     exponent = (known.fiat_currency or pool.currency).precision
-    return divide((known.granted - known.voided) * known.fiat_agreed, known.credit_authorized, exponent)
+    return divide(credit * known.fiat_agreed, known.credit_authorized, exponent)
 
 
 def payment_routes(

@@ -210,3 +210,34 @@ def test_books_are_opened_again_for_a_reason_and_that_stays_on_record(ledger: Le
     with pytest.raises(LedgerError):
         ledger.periods.reopen("2026-02", reason="it is open")
     ledger.close()
+
+
+def test_money_for_credit_that_was_voided_without_adjustment_is_booked_when_it_comes(ledger: Ledger) -> None:
+    """100 at 0.5 by invoice, all voided, and the invoice paid all the same: 50 are in the bank, and go back on request."""
+    purchase = str(ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice").id)
+    ledger.credits.void(purchase)
+    [invoice] = ledger.invoices.list("acme")
+
+    ledger.invoices.record_payment(invoice.id, "paid")
+
+    assert books(ledger)[3] == "50.00"
+    assert ledger.charges.get(purchase).status.value == "final"
+    assert ledger.audit.verify().findings == ()
+    ledger.credits.refund(purchase)
+    assert books(ledger) == ["0.00", "0.00", "0.00", "0.00", "0.00"]
+    ledger.close()
+
+
+def test_part_of_the_price_of_what_was_used_is_not_the_price_where_nothing_was_adjusted(ledger: Ledger) -> None:
+    """100 at 0.5, 40 used, the rest voided with `none`: 50 are asked for, so 20 do not pay the purchase."""
+    purchase = sold(ledger, status="created")
+    use(ledger, "40")
+    ledger.credits.receive(purchase, "10")
+    ledger.credits.void(purchase)
+
+    ledger.credits.receive(purchase, "10")
+    assert ledger.charges.get(purchase).status.value == "active.payment.pending"
+    ledger.credits.receive(purchase, "30")
+    assert ledger.charges.get(purchase).status.value == "final"
+    assert books(ledger)[3] == "50.00"
+    ledger.close()

@@ -173,7 +173,7 @@ def received(turn: Turn) -> GroupRef | None:
     """The posting group of the last payment, where money that came in parts has paid the whole price already."""
     credit = turn.pool
     known = credit.purchases.get(turn.charge_id)
-    if known is None or not known.credit_authorized or known.fiat_settled < pool.price(credit, known):
+    if known is None or not known.credit_authorized or known.fiat_settled < pool.asked(credit, known):
         return None
     return GroupRef(turn.charge.pool.id, credit.version)
 
