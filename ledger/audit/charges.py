@@ -25,9 +25,10 @@ from ledger.audit.postings import total_of
 class Runs(Check):
     """Every run's totals are the sum of its lines and reconcile, and its credit is what its totals say (lifecycles §6).
 
-    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit, one
-    that became invalid all there was (lifecycles §17.6); and of a charge that is settled by credit alone what its finalised runs come to is covered to the last unit, all together:
-    a run below zero is settled by the credit of the others (decision 20).
+    No allocation is corrected below zero; a finalised run has its last totals; a voided run keeps no credit, while one
+    that became invalid keeps all there was (lifecycles §17.6); and of a charge that is settled by credit alone what its
+    finalised runs come to is covered to the last unit, all together: a run below zero is settled by the credit of the
+    others (decision 20).
     """
 
     name = "runs"

@@ -237,7 +237,7 @@ def test_a_draft_that_credit_covers_is_sound_before_it_is_issued(store_url: str)
 
 
 def test_a_run_whose_invoice_cannot_be_corrected_keeps_its_credit_and_is_sound(store_url: str) -> None:
-    """Lifecycles §10.1, §17.6: invalid, still current, bookings and credit as they were; the fee is not billed twice."""
+    """Lifecycles §10.1, §17.6: invalid, still current, bookings and credit as they were; nothing is billed twice."""
     ledger, charge = by_invoice(store_url, Policies.reference())
     with ledger:
         ledger.invoices.approve(ledger.invoices.list("acme")[0].id)

@@ -213,7 +213,7 @@ def test_books_are_opened_again_for_a_reason_and_that_stays_on_record(ledger: Le
 
 
 def test_money_for_credit_that_was_voided_without_adjustment_is_booked_when_it_comes(ledger: Ledger) -> None:
-    """100 at 0.5 by invoice, all voided, and the invoice paid all the same: 50 are in the bank, and go back on request."""
+    """100 at 0.5 by invoice, all voided, the invoice paid all the same: 50 are in the bank, and go back on request."""
     purchase = str(ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice").id)
     ledger.credits.void(purchase)
     [invoice] = ledger.invoices.list("acme")

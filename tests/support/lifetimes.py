@@ -1,0 +1,314 @@
+"""Random lifetimes of one customer through the whole facade: charges of every type, invoices, payments, time.
+
+A lifetime is a history (`tests/support/histories.py`) with more that can be asked, and more that always holds: the
+properties of lifecycles §19.5, the payment of a run as its invoice has it, the sum of a charge's runs as one rating
+of all its usage. A new operation joins with one line in `LIFETIME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid5
+
+from aggregates.charges.intent import SettlementMode, UsageLayer
+from aggregates.charges.state import Charge
+from aggregates.invoices.state import Invoice
+from aggregates.invoices.statuses import InvoiceStatus
+from aggregates.journal.chart import Account
+from aggregates.lifecycle import Status
+from aggregates.policies import Policies
+from aggregates.rating.prices import AnyUsagePrice, Tier, TieredPrice
+from aggregates.rating.rate import LineToRate, rate
+from aggregates.rating.requests import RunEngine
+from aggregates.runs.events import RunType
+from aggregates.runs.state import RealizationRun
+from aggregates.values.decimals import ZERO, exact
+from ledger.prices import unit
+from tests.support.books import Book
+from tests.support.histories import FEATURES, Asked, History
+
+RESTING = {
+    Status.CREATED,
+    Status.ACTIVE,
+    Status.WAITING_FOR_COLLECTION,
+    Status.PROCESSING,
+    Status.AWAITING_PAYMENT_SETTLEMENT,
+    Status.PAYMENT_PENDING,
+    Status.PAYMENT_AUTHORIZED,
+    Status.FINAL,
+    Status.DELETED,
+}
+"""A charge is met in no other status between two commands."""
+
+PRICES: tuple[AnyUsagePrice, ...] = (
+    unit("0.37"),
+    TieredPrice(
+        mode="graduated",
+        tiers=(Tier(up_to_amount=Decimal(10), unit_price=Decimal("0.5")), Tier(unit_price=Decimal("0.125"))),
+    ),
+    TieredPrice(
+        mode="volume",
+        tiers=(Tier(up_to_amount=Decimal(10), unit_price=Decimal("0.5")), Tier(unit_price=Decimal("0.25"))),
+    ),
+)
+
+BY_INVOICE = SettlementMode.CREDIT_THEN_INVOICE.value
+
+
+class Lifetime(History):
+    """One customer under some policies, whose invoices are approved by hand or by themselves."""
+
+    def __init__(self, url: str = "memory:", policies: Policies | None = None, *, auto_approve: bool = True) -> None:
+        super().__init__(url, policies)
+        self.policies = policies or Policies.standard()
+        self.ledger.customers.change_profile(
+            "acme", collection_interval="P2D", progressive_billing=True, auto_approve=auto_approve
+        )
+        self.overridden: set[UUID] = set()
+        self.commands = (*self.commands, *(getattr(self, name) for name in LIFETIME))
+
+    # ── what always holds ────────────────────────────────────────────────────────────────────────────────────
+
+    def check(self) -> None:
+        """What holds of a history, and of every charge and invoice."""
+        super().check()
+        charges = self.ledger.charges.list("acme")
+        invoices = {invoice.id: invoice for invoice in self.ledger.invoices.list("acme")}
+        for charge in charges:
+            runs = self.ledger.charges.runs(charge.id)
+            check_charge(charge, runs)
+            covered = sum((run.credits_total for run in runs), ZERO)
+            posted = covered_by_credit(self.book, charge.id)
+            assert posted == covered, f"{charge.id}: the pool gave {posted}, its runs took {covered}"
+            check_payments(charge, runs, invoices)
+            if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA and charge.id not in self.overridden:
+                check_sum_of_runs(charge, runs)
+        for invoice in invoices.values():
+            check_invoice(invoice)
+        check_receivable(self.book, charges, list(invoices.values()))
+
+    def finish(self) -> None:
+        """Time passes, everything is invoiced as far as it goes; views rebuilt are the views that are there."""
+        self.clock.set(self.now + timedelta(days=100))
+        self.ledger.worker.run_once()
+        self.check()
+        head = self.ledger.store.head()
+        self.ledger.worker.run_once()
+        assert self.ledger.store.head() == head, "a worker that has done everything finds more to do"
+        report = self.ledger.audit.verify()
+        assert report.sound, report
+        self.ledger.close()
+
+    # ── what can be asked ────────────────────────────────────────────────────────────────────────────────────
+
+    def _period(self, asked: Asked) -> dict[str, Any]:
+        begins = self._moment(asked.b % 30 - 15)
+        return {"period_from": begins, "period_to": begins + timedelta(days=2 + asked.c % 29)}
+
+    def _keep(self, charge: Charge) -> None:
+        if charge.id not in self.charges:
+            self.charges.append(charge.id)
+
+    def _usage_by_invoice(self, asked: Asked, identity: UUID) -> None:
+        period = self._period(asked)
+        self._record(asked, period["period_from"] + timedelta(hours=1), uuid5(identity, "usage"))
+        made = self.ledger.charges.create_usage(
+            "acme",
+            feature=FEATURES[asked.c % 2],
+            price=PRICES[asked.a % len(PRICES)],
+            settlement_mode=BY_INVOICE,
+            command_id=identity,
+            **period,
+        )
+        self._keep(made)
+
+    def _fee(self, asked: Asked, identity: UUID) -> None:
+        made = self.ledger.charges.create_flat_fee(
+            "acme",
+            amount=ZERO if asked.a % 9 == 0 else self._amount(asked.a),
+            settlement_mode=(BY_INVOICE, BY_INVOICE, "credit_only")[asked.b % 3],
+            payment_term=("in_advance", "in_arrears")[asked.c % 2],
+            pro_rating=bool(asked.a % 2),
+            command_id=identity,
+            **self._period(asked),
+        )
+        self._keep(made)
+
+    def _sell_by_invoice(self, asked: Asked, identity: UUID) -> None:
+        terms = self._terms(asked)
+        made = self.ledger.credits.sell(
+            "acme", self._amount(asked.a), cost_basis="0.5", settlement="invoice", command_id=identity, **terms
+        )
+        self._bought(made.id)
+
+    def _override(self, asked: Asked, identity: UUID) -> None:
+        charge = self.ledger.charges.get(self._one(self.charges, asked.a))
+        usage = isinstance(charge.intent.effective, UsageLayer)
+        change: dict[str, Any] = {"price": unit("0.11")} if usage else {"amount": self._amount(asked.b)}
+        self.overridden.add(charge.id)
+        self.ledger.charges.set_override(charge.id, command_id=identity, **change)
+
+    def _clear(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.charges.clear_override(self._one(self.charges, asked.a), command_id=identity)
+
+    def _invoice_now(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.invoices.invoice_pending_lines("acme", command_id=identity)
+
+    def _work(self, asked: Asked, identity: UUID) -> None:
+        if self.done % 3:
+            self.clock.set(self.now + timedelta(days=asked.a % 6, seconds=asked.b % 120))
+        self.ledger.worker.run_once(command_id=identity)
+
+    def _invoice(self, asked: Asked) -> UUID:
+        return self._one([invoice.id for invoice in self.ledger.invoices.list("acme")], asked.a)
+
+    def _move_invoice(self, asked: Asked, identity: UUID) -> None:
+        invoices = self.ledger.invoices
+        step = (invoices.approve, invoices.approve, invoices.advance, invoices.retry)[asked.b % 4]
+        step(self._invoice(asked), command_id=identity)
+
+    def _pay_invoice(self, asked: Asked, identity: UUID) -> None:
+        step = ("authorized", "paid", "paid", "paid", "failed")[asked.b % 5]
+        amount = None if asked.c % 2 or step == "failed" else self._amount(asked.c)
+        self.ledger.invoices.record_payment(self._invoice(asked), step, amount=amount, command_id=identity)
+
+    def _void_invoice(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.invoices.void(self._invoice(asked), command_id=identity)
+
+    def _write_off_invoice(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.invoices.write_off(self._invoice(asked), command_id=identity)
+
+    def _delete_invoice(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.invoices.delete(self._invoice(asked), command_id=identity)
+
+
+LIFETIME: tuple[str, ...] = (
+    "_usage_by_invoice",
+    "_usage_by_invoice",
+    "_fee",
+    "_fee",
+    "_sell_by_invoice",
+    "_override",
+    "_clear",
+    "_invoice_now",
+    "_invoice_now",
+    "_work",
+    "_work",
+    "_work",
+    "_move_invoice",
+    "_move_invoice",
+    "_pay_invoice",
+    "_pay_invoice",
+    "_pay_invoice",
+    "_void_invoice",
+    "_write_off_invoice",
+    "_delete_invoice",
+)
+"""The operations of a lifetime besides those of a history, each as often as it is to be drawn."""
+
+KINDS = 22 + len(LIFETIME)
+"""How many kinds of commands there are to draw from."""
+
+
+# ── lifecycles §19.5, numbered as there ──────────────────────────────────────────────────────────────────────
+
+
+@exact
+def check_charge(charge: Charge, runs: Sequence[RealizationRun]) -> None:
+    """2, 3, 4, 8 and 9, and that a charge rests only where it may."""
+    assert charge.status in RESTING, f"{charge.id} rests in {charge.status}"
+    assert charge.status.meta == charge.status.value.partition(".")[0]
+    live = sorted((run for run in runs if not run.is_voided), key=lambda run: run.service_period_to)
+    covering = [run for run in live if run.type is not RunType.LATE_ADJUSTMENT]
+    ends = [run.service_period_to for run in covering]
+    assert ends == sorted(set(ends)), f"{charge.id}: two runs end at one instant: {ends}"
+    for before, after in pairwise(covering):
+        assert after.service_period_from >= before.service_period_to, f"{charge.id} bills an instant twice"
+    for run in runs:
+        rated = run.totals.amount + run.totals.charges_total - run.totals.discounts_total
+        if run.deleted_at is not None:
+            assert run.credits_total == ZERO, f"{run.id} is voided and holds credit"
+        else:
+            assert ZERO <= run.credits_total <= max(rated, ZERO), f"{run.id}: {run.credits_total} of {rated}"
+        if run.finalized and not run.is_voided and not charge.is_invoiced:
+            assert run.credits_total == rated, f"{run.id} is settled from credit and {rated} is not covered"
+    if charge.status is Status.FINAL and isinstance(charge.intent.effective, UsageLayer) and covering:
+        period = charge.intent.effective.service_period
+        assert covering[-1].service_period_to >= period.to
+        if not charge.is_invoiced:
+            assert covering[0].service_period_from == period.from_
+    index = [(e.run_id, e.type, e.service_period_to, e.voided, e.line_id, e.invoiced) for e in charge.runs]
+    projected = [
+        (r.id, r.type, r.service_period_to, r.deleted_at is not None, r.line_id, r.invoice_usage is not None)
+        for r in runs
+    ]
+    assert index == projected, f"{charge.id}: the index and the runs disagree"
+
+
+def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
+    """Several runs of one charge come to what one rating of all their usage comes to (run rating, parts II and III)."""
+    layer = charge.intent.effective
+    live = sorted((run for run in runs if not run.is_voided), key=lambda run: run.service_period_to)
+    if not isinstance(layer, UsageLayer) or not live:
+        return
+    newest = live[-1]
+    once = rate(LineToRate(currency=charge.currency, price=layer.price, quantity=newest.metered_quantity)).totals
+    together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
+    assert together == once.amount - once.discounts_total, (
+        f"{charge.id}: {len(live)} runs come to {together}, {newest.metered_quantity} units to {once.amount}"
+    )
+
+
+# ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def covered_by_credit(book: Book, charge: UUID) -> Decimal:
+    """What stands posted as used by a charge that credit paid for, or advance stands in for."""
+    used = (row for row in book.rows if row.account in (Account.ACCRUED, Account.EARNINGS) and row.spend == charge)
+    return sum((row.amount for row in used if row.source is not None or row.route.cost_basis is None), ZERO)
+
+
+def check_payments(charge: Charge, runs: Sequence[RealizationRun], invoices: dict[UUID, Invoice]) -> None:
+    """What a run knows of its money is what its invoice line says."""
+    for run in runs:
+        if run.invoice_usage is None or run.invoice_id is None or run.line_id is None:
+            continue
+        line = invoices[run.invoice_id].line(run.line_id)
+        assert line is not None, f"{run.id} is on a line that is not there"
+        assert line.totals.total == run.invoice_usage.totals.total
+        payment = run.payment
+        paid = payment.settled_amount if payment is not None else ZERO
+        given_up = payment.written_off if payment is not None else ZERO
+        if invoices[run.invoice_id].credit_notes:
+            continue
+        assert (paid, given_up) == (line.paid.net, line.written_off.net), f"{run.id}: {payment}, {line}"
+
+
+def check_invoice(invoice: Invoice) -> None:
+    """An invoice asks for what its lines ask for, and every part of that is somewhere."""
+    assert invoice.payable == invoice.open + invoice.paid + invoice.credited + invoice.written_off
+    for amount in (invoice.open, invoice.paid, invoice.credited, invoice.written_off, invoice.unapplied):
+        assert amount >= 0, invoice
+    assert invoice.authorized <= invoice.open
+    if invoice.status in {InvoiceStatus.PAID, InvoiceStatus.VOIDED, InvoiceStatus.WRITTEN_OFF}:
+        assert invoice.open == 0, f"{invoice.status} and {invoice.open} open"
+
+
+@exact
+def check_receivable(book: Book, charges: Sequence[Charge], invoices: Sequence[Invoice]) -> None:
+    """What the customer owes by invoice for usage and fees is what the books have as owed at one to one."""
+    bought = {charge.id for charge in charges if charge.grant is not None or charge.linked_line is not None}
+    open_ = ZERO
+    for invoice in invoices:
+        if invoice.issued is not None:
+            open_ += sum((line.open.net for line in invoice.live_lines if line.charge_id not in bought), ZERO)
+        if any(line.charge_id in bought for line in invoice.lines) and invoice.payments:
+            return  # what was overpaid for credit, or credit that was left over, stands at the cost basis of that
+        open_ -= invoice.unapplied
+    owed = -book.sum(Account.RECEIVABLE, cost_basis=Decimal(1))
+    assert owed == open_, f"the books say {owed} is owed, the invoices {open_}"
