@@ -21,7 +21,7 @@ from aggregates.invoices.effects import (
     PaymentSource,
 )
 from aggregates.invoices.events import LineShare, PaymentSettled, UnappliedCreditUsed
-from aggregates.invoices.lines import InvoiceLine, Portion
+from aggregates.invoices.lines import InvoiceLine, LineKind, Portion
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.turn import InvoiceTurn
 from aggregates.values.decimals import ZERO
@@ -105,8 +105,12 @@ def receive(turn: InvoiceTurn, amount: Decimal, reference: str | None, source: P
 def apply_unapplied_credit(turn: InvoiceTurn) -> None:
     """Set what the customer has left over from other invoices against this one, in the order they are named.
 
-    Invoices of another currency are passed over: unapplied credit is never converted (decision 23).
+    Invoices of another currency are passed over: unapplied credit is never converted (decision 23). An invoice that
+    sells credit is paid with money: the pool has no posting yet that moves what is left over to a purchase, and to
+    book it as money that came would be to have received it twice.
     """
+    if any(line.kind is LineKind.CREDIT_PURCHASE for line in turn.invoice.live_lines):
+        return
     for source_id in turn.facts.unapplied_from:
         source: Invoice | None = turn.draft.state(source_id)
         assert source is not None, f"invoice {source_id} has to be in hand before its unapplied credit is used"

@@ -241,3 +241,19 @@ def test_part_of_the_price_of_what_was_used_is_not_the_price_where_nothing_was_a
     assert ledger.charges.get(purchase).status.value == "final"
     assert books(ledger)[3] == "50.00"
     ledger.close()
+
+
+def test_what_is_left_over_of_another_invoice_is_not_received_a_second_time_for_credit(ledger: Ledger) -> None:
+    """50 asked for, 60 paid: 10 are left over, and stay so when 100 more are sold; 60 are in the bank, not 70."""
+    sold_once = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
+    [first] = ledger.invoices.list("acme")
+    ledger.invoices.record_payment(first.id, "paid", amount="60")
+    assert books(ledger)[3] == "60.00"
+
+    ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
+
+    first, second = ledger.invoices.list("acme")
+    assert ledger.charges.get(sold_once.id).status.value == "final"
+    assert (first.unapplied, second.open) == (10, 50)
+    assert books(ledger)[3] == "60.00"
+    ledger.close()
