@@ -13,8 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from aggregates.charges.events import PurchaseVoided
-from aggregates.charges.intent import ChargeType, FiatRate, ManualBasis, PurchaseLayer
+from aggregates.charges.events import GatheringLineDeleted, PurchaseVoided
+from aggregates.charges.intent import ChargeType, FiatRate, InvoiceSettlement, ManualBasis, PurchaseLayer
 from aggregates.charges.requests import NewPurchase, PaymentStep, RequestedSettlement
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
@@ -100,7 +100,8 @@ class Credits:
         `amount`: fiat, above zero. When nothing is left to pay, the purchase is paid as by `record_payment`. What is
         too much stands as an open receivable above zero until it is refunded. Answers the purchase's totals.
 
-        Raises `ValidationFailed`, `ChargeNotFound`, `PreconditionFailed` for credit that is not sold.
+        Raises `ValidationFailed`, `ChargeNotFound`, `PreconditionFailed` for credit that is not sold,
+        or sold by invoice.
         """
         received = _amount(amount)
 
@@ -109,6 +110,8 @@ class Credits:
             layer = charge.intent.effective
             if cost is None or not isinstance(layer, PurchaseLayer):
                 raise PreconditionFailed(f"purchase {charge.id} is not paid for", charge.id)
+            if isinstance(layer.settlement, InvoiceSettlement):
+                raise PreconditionFailed(f"purchase {charge.id} is paid by invoice: report its payment there", charge.id)
             return pools.receive_payment(
                 pool,
                 PurchasePayment(
@@ -404,6 +407,9 @@ def _follow(work: Work, charge: Charge, event: DomainEvent, group: GroupRef) -> 
         if not any(left):
             voided = PurchaseVoided(voided_at=work.now, amount=event.amount, ledger_group=group)
             work.draft.emit(charge.stream, voided)
+    if isinstance(event, GrantCancelled) and charge.gathering_line is not None:
+        # Nothing is left to invoice: a line of it would be refused, and with it every invoice of the customer.
+        work.draft.emit(charge.stream, GatheringLineDeleted(line_id=charge.gathering_line.id))
 
 
 def _amount(amount: object) -> Decimal:

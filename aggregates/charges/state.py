@@ -538,7 +538,8 @@ def _of_purchase(
             return {"payment": msgspec.structs.replace(state.payment, settled=settled)}
         case PurchaseVoided():
             voided = VoidedPurchase(at=body.voided_at, amount=body.amount, ledger_group=body.ledger_group)
-            return {"voided": voided}
+            never = state.status is Status.CREATED  # cancelled before it was granted: the clock has nothing to do
+            return {"voided": voided} | ({"advance_after": None} if never else {})
 
 
 def _entry(body: RealizationRunOpened, at: datetime) -> RunEntry:

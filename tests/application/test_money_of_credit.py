@@ -257,3 +257,44 @@ def test_what_is_left_over_of_another_invoice_is_not_received_a_second_time_for_
     assert (first.unapplied, second.open) == (10, 50)
     assert books(ledger)[3] == "60.00"
     ledger.close()
+
+
+def test_credit_sold_by_invoice_for_later_and_cancelled_is_never_invoiced_and_stops_no_other_invoice(
+    ledger: Ledger,
+) -> None:
+    """100 for February, cancelled in January: the worker invoices the fee of February alone."""
+    purchase = ledger.credits.sell(
+        "acme", "100", cost_basis="0.5", settlement="invoice", effective_at="2026-02-01T00:00:00Z"
+    )
+    ledger.charges.create_flat_fee(
+        "acme",
+        amount="5",
+        period_from="2026-02-01T00:00:00Z",
+        period_to="2026-03-01T00:00:00Z",
+        settlement_mode="credit_then_invoice",
+    )
+    ledger.credits.cancel(purchase.id)
+    at(ledger, "2026-02-01T00:00:00Z")
+
+    report = ledger.worker.run_once()
+
+    assert report.failed == ()
+    [invoice] = ledger.invoices.list("acme")
+    assert invoice.totals.total == 5
+    assert ledger.worker.due_customers() == []
+    assert ledger.audit.verify().findings == ()
+    ledger.close()
+
+
+def test_money_for_credit_sold_by_invoice_is_reported_on_the_invoice_only(ledger: Ledger) -> None:
+    """What is received beside the invoice would be asked for there again."""
+    purchase = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
+    head = ledger.store.head()
+
+    with pytest.raises(LedgerError) as refused:
+        ledger.credits.receive(purchase.id, "50")
+
+    assert (refused.value.code, ledger.store.head()) == ("precondition_failed", head)
+    [invoice] = ledger.invoices.list("acme")
+    assert ledger.invoices.record_payment(invoice.id, "paid").open == 0
+    ledger.close()
