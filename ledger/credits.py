@@ -111,7 +111,9 @@ class Credits:
             if cost is None or not isinstance(layer, PurchaseLayer):
                 raise PreconditionFailed(f"purchase {charge.id} is not paid for", charge.id)
             if isinstance(layer.settlement, InvoiceSettlement):
-                raise PreconditionFailed(f"purchase {charge.id} is paid by invoice: report its payment there", charge.id)
+                raise PreconditionFailed(
+                    f"purchase {charge.id} is paid by invoice: report its payment there", charge.id
+                )
             return pools.receive_payment(
                 pool,
                 PurchasePayment(

@@ -1,7 +1,10 @@
-"""Play random histories of credit for as long as asked: `python3 scripts/soak.py [--minutes 10] [--seed N]`.
+"""Play random histories for as long as asked: `python3 scripts/soak.py [--minutes 10] [--seed N] [--crashes]`.
 
-Each history is 40 to 200 commands of one customer, with the books checked after every one (ledger §16). A history
-that breaks something is printed with its seed, and played again by that seed alone.
+Each is 40 to 200 commands of one customer: by turns a history of credit, with the books checked after every command
+(ledger §16), and a lifetime of charges, invoices and payments, with everything else checked as well (lifecycles §19.5).
+What breaks something is printed with its seed, and played again by that seed alone.
+
+`--crashes` makes every call of every command of the facade fail in turn instead, and sends the command again.
 """
 
 from __future__ import annotations
@@ -12,8 +15,12 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import environment
+
+if TYPE_CHECKING:
+    from tests.support.histories import History
 
 
 def main() -> int:
@@ -27,18 +34,21 @@ def main() -> int:
 def soak() -> int:
     """Play until the time is over, or the one history that a seed names."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from tests.support.histories import Asked, History
+    from tests.support.histories import Asked
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--crashes", action="store_true")
     given = parser.parse_args()
+    if given.crashes:
+        return crash_everywhere()
     ends = time.monotonic() + given.minutes * 60
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**32)
     histories = commands = 0
     while True:
         drawn = random.Random(seed)
-        history = History()
+        history = drawn_history(seed)
         try:
             for _ in range(drawn.randint(40, 200)):
                 history.play(Asked(*(drawn.randrange(5_000) for _ in range(4))))
@@ -52,6 +62,34 @@ def soak() -> int:
             print(f"{histories:,} histories, {commands:,} commands: the books were in order after every one")
             return 0
         seed = (seed + 1) % 2**32
+
+
+def drawn_history(seed: int) -> History:
+    """The kind of history that a seed stands for: of credit, or a lifetime under either bundle of policies."""
+    from aggregates.policies import Policies
+    from tests.support.histories import History
+    from tests.support.lifetimes import Lifetime
+
+    if seed % 3 == 0:
+        return History()
+    policies = Policies.standard() if seed % 3 == 1 else Policies.reference()
+    return Lifetime(policies=policies, auto_approve=bool(seed % 2))
+
+
+def crash_everywhere() -> int:
+    """Fail every call of every command once, and compare what it comes to; 0 when nothing was found."""
+    from tests.support.commands import COMMANDS, broken_off, comes_to_the_same
+
+    found = tried = 0
+    for name in sorted(COMMANDS):
+        clean = broken_off(name, None)
+        for fail_at in range(1, len(clean.probe.calls) + 1):
+            tried += 1
+            if not comes_to_the_same(broken_off(name, fail_at), clean):
+                found += 1
+                print(f"{name}: call {fail_at}, {clean.probe.calls[fail_at - 1]}, failed", file=sys.stderr)
+    print(f"{len(COMMANDS)} commands, {tried:,} calls failed in turn: {found} came to something else")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

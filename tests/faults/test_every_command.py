@@ -10,7 +10,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.commands import COMMANDS, broken_off, commands_of_the_facade, meanwhile, open_ledger
+from tests.support.commands import (
+    COMMANDS,
+    balances,
+    broken_off,
+    comes_to_the_same,
+    commands_of_the_facade,
+    meanwhile,
+    open_ledger,
+    told,
+)
+from tests.support.races import race
 
 TRIED = 5
 """How many of a command's calls are made to fail in the suite, spread over all of them."""
@@ -57,10 +67,44 @@ def test_a_retry_is_answered_also_when_others_have_acted_in_between(name: str) -
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_a_command_that_failed_anywhere_and_is_sent_again_comes_to_the_same(name: str) -> None:
-    log, balance, probe = broken_off(name, None)
-    step = max(1, len(probe.calls) // TRIED)
+    clean = broken_off(name, None)
+    step = max(1, len(clean.probe.calls) // TRIED)
 
-    for fail_at in range(1, len(probe.calls) + 1, step):
-        again = broken_off(name, fail_at)
+    for fail_at in range(1, len(clean.probe.calls) + 1, step):
+        call = clean.probe.calls[fail_at - 1]
 
-        assert again[:2] == (log, balance), f"call {fail_at} of {len(probe.calls)}, {probe.calls[fail_at - 1]}, failed"
+        assert comes_to_the_same(broken_off(name, fail_at), clean), f"call {fail_at}, {call}, failed"
+
+
+PROGRAM = """
+import sys
+from tests.support.commands import COMMANDS, LATER, open_ledger
+
+url, name, now = sys.argv[1:]
+with open_ledger(url, now=now) as ledger:
+    command = COMMANDS[name]
+    target = command.target(ledger)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    command.send(ledger, target, "once")
+"""
+
+
+@pytest.mark.parametrize("name", ["charges.advance", "invoices.invoice_pending_lines", "invoices.record_payment"])
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_a_command_that_two_processes_send_at_once_is_carried_out_once(
+    request: pytest.FixtureRequest, database: str, name: str
+) -> None:
+    """Both are answered; the log is that of one run."""
+    url = str(request.getfixturevalue(f"{database}_url"))
+    clean = broken_off(name, None)
+    with open_ledger(url) as ledger:
+        COMMANDS[name].prepare(ledger)
+        now = ledger.clock.now().isoformat()
+
+    done = race(PROGRAM, url, [[name, now], [name, now]])
+
+    assert [process.returncode for process in done] == [0, 0], [process.stderr for process in done]
+    with open_ledger(url, now=now) as ledger:
+        assert (list(told(ledger)), balances(ledger)) == (clean.log, clean.balances)
+        assert ledger.audit.verify().sound

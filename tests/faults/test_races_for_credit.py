@@ -6,8 +6,6 @@ once; of two charges with one unique reference, one exists.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from decimal import Decimal
 
@@ -22,6 +20,7 @@ from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
 from ledger.prices import unit
 from ledger.store import mapper
+from tests.support.races import race
 
 JANUARY = ("2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z")
 
@@ -106,32 +105,6 @@ with Ledger.open(sys.argv[1], clock=SettableClock("2026-02-02T00:00:00Z")) as le
     sys.stdin.readline()
     ledger.worker.run_once()
 """
-
-
-def race(program: str, url: str, arguments: list[list[str]]) -> list[subprocess.CompletedProcess[str]]:
-    """Run a program in several processes that begin their work at the same moment."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", program, url, *each],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for each in arguments
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    done: list[subprocess.CompletedProcess[str]] = []
-    for process in processes:
-        out, err = process.communicate(timeout=60)
-        done.append(subprocess.CompletedProcess(process.args, process.returncode, out, err))
-    return done
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -20,6 +20,7 @@ from aggregates.charges.intent import ChargeType
 from aggregates.charges.requests import Delete, NewPurchase, PatchSource, RequestedSettlement
 from aggregates.invoices.effects import LineCreated
 from aggregates.invoices.lines import LineKind
+from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.policies import Invoicing, Policies
 from aggregates.values.errors import LedgerError, Unavailable
 from aggregates.values.money import fiat
@@ -541,8 +542,28 @@ def balances(ledger: Ledger) -> tuple[object, ...]:
     return ledger.views.balance("acme").settled, ledger.views.addresses("acme")
 
 
-def broken_off(name: str, fail_at: int | None, url: str = "memory:") -> tuple[list[tuple[str, str]], object, Counting]:
-    """Send a command of which one call fails, then send it again under the same id: the log, the balances, the calls.
+class CameTo(NamedTuple):
+    """What a command came to: the log as `told`, the balances, and the calls it made."""
+
+    log: list[tuple[str, str]]
+    balances: tuple[object, ...]
+    probe: Counting
+
+
+RECORDED = ("invoice.sync", "invoice.BookingStarted")
+"""Where the outside is asked to take an invoice: that it did not is recorded, and repeated with `invoices.retry`."""
+
+
+def comes_to_the_same(broken: CameTo, clean: CameTo) -> bool:
+    """Whether a command that was broken off and sent again came to what it comes to."""
+    assert broken.probe.fail_at is not None, "nothing was made to fail"
+    if clean.probe.calls[broken.probe.fail_at - 1] in RECORDED:
+        return broken.balances == clean.balances
+    return (broken.log, broken.balances) == (clean.log, clean.balances)
+
+
+def broken_off(name: str, fail_at: int | None, url: str = "memory:") -> CameTo:
+    """Send a command of which one call fails, then send it again under the same id.
 
     Without `fail_at` nothing fails and it is sent once: what the others have to come to.
     """
@@ -559,9 +580,12 @@ def broken_off(name: str, fail_at: int | None, url: str = "memory:") -> tuple[li
         probe.armed = False
         if fail_at is not None:
             command.send(ledger, target, "once")
+            for invoice in ledger.invoices.list("acme") if probe.calls[fail_at - 1] in RECORDED else ():
+                if invoice.status is InvoiceStatus.ISSUING_SYNC_FAILED:
+                    ledger.invoices.retry(invoice.id)
         report = ledger.audit.verify()
         assert report.sound, report
-        return list(told(ledger)), balances(ledger), probe
+        return CameTo(list(told(ledger)), balances(ledger), probe)
 
 
 class Counting:
