@@ -20,10 +20,9 @@ from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.journal.chart import Account
 from aggregates.lifecycle import Status
-from aggregates.policies import Policies
+from aggregates.policies import Policies, RunEngine
 from aggregates.rating.prices import AnyUsagePrice, Tier, TieredPrice
 from aggregates.rating.rate import LineToRate, rate
-from aggregates.rating.requests import RunEngine
 from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact
