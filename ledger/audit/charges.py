@@ -17,6 +17,7 @@ from aggregates.runs import state as run_state
 from aggregates.runs.events import CreditsCorrected, RunFinalized, RunRated, RunType
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO
+from aggregates.values.period import Instant
 from aggregates.values.totals import Totals, sum_totals
 from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, broken, place_of
 from ledger.audit.postings import total_of
@@ -190,20 +191,26 @@ class Statuses(Check):
         live = [entry for entry in state.period_runs if entry in state.rated_runs]
         for before, after in pairwise(live):
             begins, ends = before.service_period_to, after.service_period_from
-            # What an invoice billed that was voided since is in the cumulative quantity of the run that came after it.
-            gone = any(e.voided and e.service_period_from <= begins and ends <= e.service_period_to for e in state.runs)
-            if begins != ends and not (begins < ends and gone):
+            if begins != ends and not (begins < ends and _was_voided(state, begins, ends)):
                 what = "live runs do not follow one another"
                 self.find(place, what, expected=before.service_period_to, found=after.service_period_from)
         if not (state.status is Status.FINAL and state.charge_type is ChargeType.USAGE_BASED):
             return
         period = state.intent.effective.service_period
         covered = (live[0].service_period_from, live[-1].service_period_to) if live else None
+        if covered is not None and _was_voided(state, period.from_, covered[0]):
+            covered = (period.from_, covered[1])
         if covered != (period.from_, period.to):
             self.find(place, "runs of a final charge do not cover its period", expected=period, found=covered)
         elif live[-1].type is not RunType.FINAL_REALIZATION:
             found = live[-1].type
             self.find(place, "last run of a final charge", expected=RunType.FINAL_REALIZATION, found=found)
+
+
+def _was_voided(state: Charge, begins: Instant, ends: Instant) -> bool:
+    """Whether a run over that stretch was voided: the cumulative quantity of the run that came after it has its usage."""
+    voided = (entry for entry in state.runs if entry.voided and begins < ends)
+    return any(entry.service_period_from <= begins and ends <= entry.service_period_to for entry in voided)
 
 
 def settlement(records: Sequence[AnyRecorded]) -> SettlementMode | None:
