@@ -328,13 +328,17 @@ class RunReinstated(DomainEvent, frozen=True, kw_only=True):
 
 
 class RunCredited(DomainEvent, frozen=True, kw_only=True):
-    """A credit note took back so much of the run's invoiced total (decision 23); no group where nothing was due."""
+    """A credit note took back so much of the run's invoiced total (decision 23); no group where nothing was due.
+
+    `set_off`: there are no credit notes, and so much is credit of the customer because of that run below zero.
+    """
 
     NAME: ClassVar[str] = "realization_run.credited.v1"
     fiat_amount: Decimal
     in_full: bool
     credit_note_id: UUID | None = None
     ledger_group: GroupRef | None = None
+    set_off: UUID | None = None
 
 
 class RunInvalidated(DomainEvent, frozen=True, kw_only=True):

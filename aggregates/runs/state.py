@@ -105,7 +105,8 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     `metered_quantity` is cumulative over the charge's service period and provisional until the run is finalised;
     `quantity_metered_true` is what the meter said where that was below zero. `correction_credit` is what the customer
-    got as credit, in fiat, because the run comes to less than nothing.
+    got as credit, in fiat, because the run comes to less than nothing; `corrected` what of this run went there without
+    a credit note.
     """
 
     id: UUID
@@ -144,6 +145,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     invoice_usage: InvoiceUsage | None = None
     payment: RunPayment | None = None
     credited: Decimal = ZERO
+    corrected: Decimal = ZERO
     correction_credit: Decimal = ZERO
 
     @property
@@ -168,10 +170,10 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     @property
     def invoiced_left(self) -> Decimal:
-        """What its invoice asked for and no credit note has taken back, without tax, in fiat; paid or not."""
+        """What its invoice asked for and nobody has taken back, without tax, in fiat; paid or not."""
         if self.invoice_usage is None or self.no_fiat_transaction_required:
             return ZERO
-        return _sum((self.invoice_usage.totals.total, -self.credited))
+        return _sum((self.invoice_usage.totals.total, -self.credited, -self.corrected))
 
     @property
     def paid_left(self) -> Decimal:
@@ -271,7 +273,8 @@ def _of_money(
 ) -> RealizationRun:
     """What became of the money: the payment of the run, step by step."""
     if isinstance(body, RunCredited):
-        return msgspec.structs.replace(state, credited=state.credited + body.fiat_amount)
+        bucket = "credited" if body.set_off is None else "corrected"
+        return msgspec.structs.replace(state, **{bucket: getattr(state, bucket) + body.fiat_amount})
     usage = state.invoice_usage
     assert usage is not None, f"run {state.id}: {type(body).__name__} before it was invoiced"
     before = state.payment or RunPayment(line_id=usage.line_id, invoice_id=usage.invoice_id, status="")

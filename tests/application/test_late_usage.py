@@ -176,7 +176,7 @@ def test_what_late_usage_adds_is_invoiced_and_the_charge_is_final_again_when_it_
     late.later(3)
 
     first, second = late.ledger.invoices.list("acme")
-    assert (first.totals.total, second.totals.total) == (80, 10)
+    assert [first.totals.total, second.totals.total] == [80, 10]
     assert second.totals.credits_total == 20
     assert second.lines[0].content.quantity == 3
     assert late.ledger.charges.get(charge.id).status is Status.AWAITING_PAYMENT_SETTLEMENT
@@ -338,7 +338,7 @@ def test_late_usage_is_left_and_listed_where_the_policy_says_none(store_url: str
 
         assert len(late.runs(charge)) == 1
         [found] = late.ledger.usage.late("acme").items
-        assert (found.outcome, found.quantity, found.amount) == ("left", 11, 30)
+        assert [found.outcome, found.quantity, found.amount] == ["left", 11, 30]
         assert late.ledger.doctor.examine().late_usage == ()
 
         late.ledger.charges.bill_late_usage(charge.id)
@@ -378,7 +378,7 @@ def test_somebody_is_asked_and_bills_or_dismisses(store_url: str, mode: str) -> 
             late.ledger.charges.bill_late_usage(charge.id)
         late.later(3)
         [asked] = late.ledger.doctor.examine().late_usage
-        assert (asked.charge, asked.amount) == (charge.id, 30)
+        assert [asked.charge, asked.amount] == [charge.id, 30]
 
         late.ledger.charges.dismiss_late_usage(charge.id, command_id="no")
         late.ledger.charges.dismiss_late_usage(charge.id, command_id="no")
@@ -474,5 +474,5 @@ def test_why_tells_of_a_late_adjustment(late: Late) -> None:
 
     found = late.ledger.audit.why(late.runs(charge)[1].id)
 
-    assert (found.run_type, found.quantity, found.totals.total) == (RunType.LATE_ADJUSTMENT, 11, 30)
+    assert [found.run_type, found.quantity, found.totals.total] == [RunType.LATE_ADJUSTMENT, 11, 30]
     assert found.prior_runs == (late.runs(charge)[0].id,)

@@ -141,5 +141,6 @@ def _credit(turn: Turn, run_id: UUID, taken: TakenBack) -> None:
         closed_until=turn.facts.closed_until,
     )
     group = invoicing.book(turn, pool.credit_invoice(invoicing.fiat_pool(turn), payment))
-    turn.draft.emit(run.stream, RunCredited(fiat_amount=taken.amount, in_full=False, ledger_group=group))
+    credited = RunCredited(fiat_amount=taken.amount, in_full=False, ledger_group=group, set_off=run_id)
+    turn.draft.emit(run.stream, credited)
     invoicing.give_correction_credit(turn, run_id, run.id, taken.amount)
