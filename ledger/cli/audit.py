@@ -12,6 +12,7 @@ from ledger.cli import render
 from ledger.cli.charge_words import price_words
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+from ledger.cli.views import LATE
 
 app = typer.Typer()
 
@@ -43,6 +44,8 @@ def why(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help
         "period": render.period(found.period.from_, found.period.to),
         "price": price_words(found.price),
     }
+    if found.run_type.value == LATE:
+        figures["adjusts"] = ", ".join(str(run_) for run_ in found.prior_runs)
     if found.quantity is not None:
         figures |= {"usage stored before": found.stored_at_lt, "quantity": found.quantity}
     if found.true_quantity is not None:
@@ -57,7 +60,13 @@ def why(session: Session, run: Annotated[str, typer.Argument(metavar="RUN", help
         parts += ["", render.heading("The quantity"), *(f"  {step.text}" for step in found.usage)]
     for each in found.lines:
         parts += ["", render.heading(each.line.name), *(f"  {step.text}" for step in each.steps)]
-    parts += ["", render.facts("All lines", {"total": render.money(found.totals.total, currency)})]
+    totals: dict[str, object] = {"total": render.money(found.totals.total, currency)}
+    if found.set_off is not None:
+        fiat = found.set_off.fiat or currency
+        totals["credit of earlier runs given back"] = render.money(found.set_off.released, currency)
+        totals["taken back of what was invoiced"] = render.money(found.set_off.credited, fiat)
+        totals["of that, credit of the customer"] = render.money(found.correction_credit, fiat)
+    parts += ["", render.facts("All lines", totals)]
     return Shown(found, tuple(parts))
 
 

@@ -11,6 +11,7 @@ from rich.console import RenderableType
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+from ledger.cli.usage import LATE_COLUMNS, late_rows
 
 if TYPE_CHECKING:
     from ledger.doctor import Diagnosis
@@ -33,7 +34,10 @@ def doctor(
         bool, typer.Option("--chains", help="Check every stored byte as well, as `ledger verify --chains-only` does.")
     ] = False,
 ) -> Shown:
-    """Look for what needs somebody: stuck charges, late customers, old views, usage set aside. Exit code 1 if any."""
+    """Look for what needs somebody: stuck charges, late customers, old views, usage set aside or to decide about.
+
+    Exit code 1 if any.
+    """
     with session.progress("Examining") as progress:
         found = session.ledger.doctor.examine(
             overdue=parse.span(overdue, "--overdue"),
@@ -53,6 +57,7 @@ def _parts(found: Diagnosis) -> list[RenderableType]:
         *_part("Views to bring up to date: `ledger rebuild VIEW`", _VIEWS, _view_rows(found)),
         *_part("Time billed twice, because an invoice could not be corrected", _OVERLAPS, _overlap_rows(found)),
         *_part("Usage set aside, see `ledger usage conflicts`", _CONFLICTS, _conflict_rows(found)),
+        *_part("Late usage: `ledger charge bill-late-usage` or `dismiss-late-usage`", LATE_COLUMNS, _late_rows(found)),
     ]
     if found.chains is not None:
         parts += [render.bad(str(finding)) for finding in found.chains.findings]
@@ -100,6 +105,10 @@ def _overdue_rows(found: Diagnosis) -> list[Any]:
 
 def _view_rows(found: Diagnosis) -> list[Any]:
     return [(view.view, view.version, view.expected_version, view.behind) for view in found.views]
+
+
+def _late_rows(found: Diagnosis) -> list[Any]:
+    return late_rows(found.late_usage)
 
 
 def _conflict_rows(found: Diagnosis) -> list[Any]:

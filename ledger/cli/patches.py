@@ -139,3 +139,15 @@ def delete(
         charge, credit_refund=cast("Any", refund), intent_version=intent_version, command_id=session.command_id
     )
     return show_charge(changed)
+
+
+@command(app, "bill-late-usage", writes=True)
+def bill_late_usage(session: Session, charge: ChargeId) -> Shown:
+    """Bill usage that was stored after a charge was realized and is not billed, whatever the policy says."""
+    return show_charge(session.ledger.charges.bill_late_usage(charge, command_id=session.command_id))
+
+
+@command(app, "dismiss-late-usage", writes=True)
+def dismiss_late_usage(session: Session, charge: ChargeId) -> Shown:
+    """Decide that late usage of a charge is not billed, until more of it arrives."""
+    return show_charge(session.ledger.charges.dismiss_late_usage(charge, command_id=session.command_id))

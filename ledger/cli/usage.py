@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ import typer
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+from ledger.late_usage import LateUsage
 
 app = typer.Typer()
 
@@ -127,6 +129,46 @@ def quantity(
     answer = session.ledger.usage.quantity(customer, meter, start, end)
     data = {"customer": customer, "meter": meter, "from": start, "to": end, "quantity": answer.quantity}
     return Shown(data, (render.facts(f"{meter} of {customer}", {k: data[k] for k in ("from", "to", "quantity")}),))
+
+
+@command(app, "late")
+def late(
+    session: Session,
+    customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")] = None,
+    *,
+    outcome: Annotated[
+        str | None, typer.Option(help="Only found, asked, left, absorbed, dismissed or to_invoice.")
+    ] = None,
+) -> Shown:
+    """List usage that was stored after its charge was realized, and is not billed."""
+    usage = session.ledger.usage
+    found = list(render.all_pages(lambda after: usage.late(customer, outcome=outcome, after=after)))
+    return Shown(found, (render.table(LATE_COLUMNS, late_rows(found), empty="No late usage is unbilled."),))
+
+
+LATE_COLUMNS = (
+    "charge",
+    "customer",
+    "what became of it",
+    "since",
+    Column("quantity", right=True),
+    Column("adds", right=True),
+)
+
+
+def late_rows(found: Sequence[LateUsage]) -> list[Any]:
+    """A row per charge with late usage."""
+    return [
+        (
+            each.charge,
+            each.customer,
+            each.outcome.replace("_", " "),
+            each.since,
+            each.quantity,
+            None if each.amount is None else render.money(each.amount, each.currency),
+        )
+        for each in found
+    ]
 
 
 @command(app, "conflicts")

@@ -205,4 +205,9 @@ def _run_row(run: RunView) -> tuple[Any, ...]:
 def _state(run: RunView) -> str:
     if run.voided:
         return "voided"
-    return "current" if run.ended_at is None else "final"
+    state = "current" if run.ended_at is None else "final"
+    return f"{state}, late" if run.run_type == LATE else state
+
+
+LATE = "late_adjustment"
+"""The type of a run that adjusts what was final."""
