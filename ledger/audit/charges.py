@@ -208,7 +208,7 @@ class Statuses(Check):
 
 
 def _was_voided(state: Charge, begins: Instant, ends: Instant) -> bool:
-    """Whether a run over that stretch was voided: the cumulative quantity of the run that came after it has its usage."""
+    """Whether a run over that stretch was voided: the cumulative quantity of the run after it has its usage."""
     voided = (entry for entry in state.runs if entry.voided and begins < ends)
     return any(entry.service_period_from <= begins and ends <= entry.service_period_to for entry in voided)
 

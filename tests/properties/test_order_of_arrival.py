@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from aggregates.charges.state import Charge
 from aggregates.policies import Policies
 from aggregates.values.decimals import ZERO
+from aggregates.values.period import timestamp
 from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
 from ledger.prices import unit
-from tests.application.scenes import JANUARY, at, timestamp
+from tests.application.scenes import JANUARY, at
 from tests.support.commands import bare
 
 MAY_DIFFER = (

@@ -36,7 +36,7 @@ def on_a_draft(to: str = END, credit: str | None = None, **terms: Any) -> tuple[
 
 
 def edit(world: World, charge: UUID, at: str = END, line: int = 1, **changes: Any) -> None:
-    ids = {"line_id": UUID(int=line), "invoice_id": UUID(int=100)}
+    ids: Any = {"line_id": UUID(int=line), "invoice_id": UUID(int=100)}
     world.tell(LineEditAsked(customer=CUSTOMER, charge_id=charge, **ids, **changes), at)
 
 
