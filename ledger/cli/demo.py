@@ -1,19 +1,19 @@
-"""`ledger demo`: the story of `ledger.demo.story`, told as it happens."""
+"""`ledger demo`: the stories of `ledger.demo`, told as they happen."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.console import RenderableType
 
-from ledger.cli import parse, render
+from ledger.cli import demo_year, parse, render
 from ledger.cli.render import Column, Shown
 
 if TYPE_CHECKING:
@@ -30,19 +30,21 @@ def demo(
     *,
     db: Annotated[str | None, typer.Option(metavar="URL", help="Play it there, and keep it.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help=f"Keep it in {KEPT_FILE}, in this folder.")] = False,
+    year: Annotated[bool, typer.Option("--year", help="A year of one customer instead, with its invoices.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON, with decimals as text.")] = False,
 ) -> int:
     """See the ledger at work: six weeks of three customers, made up, in a few seconds.
 
     Without options it leaves nothing behind.
     """
+    told: Tellers = demo_year.TELL if year else _TELL
     with _place(db, keep=keep) as url:
-        namespace, chapters = _play(url)
+        namespace, chapters = _play(url, year=year)
         data: dict[str, object] = {}
         for chapter in chapters:
             data[_name(chapter)] = chapter
             if not as_json:
-                render.tell(*_TELL[_name(chapter)](chapter), "")
+                render.tell(*told[_name(chapter)](chapter), "")
         proof: Any = data["proof"]
         sound = proof.sound and all(view.equal for view in proof.views)
         kept = db is not None or keep
@@ -50,7 +52,8 @@ def demo(
             data |= {"database": url if kept else None, "namespace": namespace}
             render.show(Shown(data), as_json=True)
         else:
-            render.tell(*_what_next(url if kept else None, namespace))
+            look = demo_year.LOOK if year else _LOOK
+            render.tell(*_what_next(url if kept else None, namespace, look))
     return 0 if sound else 1
 
 
@@ -66,15 +69,16 @@ def _place(db: str | None, *, keep: bool) -> Generator[str]:
             yield parse.database(str(Path(folder, KEPT_FILE)))
 
 
-def _play(url: str) -> tuple[str, Iterable[story.Chapter]]:
+def _play(url: str, *, year: bool) -> tuple[str, Iterable[object]]:
     """The story in a namespace of the database that nobody has used yet, and that namespace."""
     from ledger import Ledger, SettableClock
     from ledger.demo import story
+    from ledger.demo import year as of_a_year
 
-    def chapters(namespace: str) -> Generator[story.Chapter]:
+    def chapters(namespace: str) -> Generator[object]:
         clock = SettableClock(story.BEGINNING)
         with Ledger.open(url, clock=clock, namespace=namespace, actor="demo") as ledger:
-            yield from story.play(ledger, clock)
+            yield from of_a_year.play(ledger, clock) if year else story.play(ledger, clock)
 
     number = 1
     while _is_taken(url, namespace := NAMESPACE if number == 1 else f"{NAMESPACE}-{number}"):
@@ -90,7 +94,7 @@ def _is_taken(url: str, namespace: str) -> bool:
         return bool(ledger.views.customers(limit=1).items)
 
 
-def _name(chapter: story.Chapter) -> str:
+def _name(chapter: object) -> str:
     """`FirstFigures` is told as `first_figures`."""
     name = type(chapter).__name__
     return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
@@ -191,24 +195,8 @@ def _told(chapter: story.Told) -> list[RenderableType]:
     ]
 
 
-def _proof(chapter: story.Proof) -> list[RenderableType]:
-    equal = sum(view.equal for view in chapter.views)
-    rows = sum(view.rows for view in chapter.views)
-    parts: list[RenderableType] = [render.heading("And the proof")]
-    if equal == len(chapter.views):
-        parts.append(
-            render.done(f"✓ {equal} views rebuilt from the first event: all {rows} rows are as they were kept.")
-        )
-    else:
-        parts += [render.bad(f"✗ {view.view} is not what its events say") for view in chapter.views if not view.equal]
-    if chapter.sound:
-        parts.append(render.done("✓ The whole history was verified: it is sound."))
-    else:
-        parts += [render.bad(f"✗ {finding}") for finding in chapter.findings]
-    return parts
-
-
-_TELL: dict[str, Callable[[Any], list[RenderableType]]] = {
+Tellers: TypeAlias = Mapping[str, Callable[[Any], list[RenderableType]]]
+_TELL: Tellers = {
     "opening": _opening,
     "first_figures": _first_figures,
     "late_usage": _late_usage,
@@ -217,12 +205,21 @@ _TELL: dict[str, Callable[[Any], list[RenderableType]]] = {
     "top_up": _top_up,
     "balances": _balances,
     "told": _told,
-    "proof": _proof,
+    "proof": demo_year.proof,
 }
 _SOURCES = {"real_credit": "credit", "advance": "an advance, until there is credit", "returned": "given back"}
 
 
-def _what_next(url: str | None, namespace: str) -> list[RenderableType]:
+_LOOK = (
+    "ledger balance birch               and with --as-of 2026-02-04",
+    "ledger runs acme",
+    "ledger entries cedar",
+    "ledger history --customer acme",
+    "ledger verify",
+)
+
+
+def _what_next(url: str | None, namespace: str, look: Sequence[str]) -> list[RenderableType]:
     if url is None:
         return [
             render.heading("What to try next"),
@@ -233,11 +230,7 @@ def _what_next(url: str | None, namespace: str) -> list[RenderableType]:
     return [
         render.heading("What to try next"),
         f"  export LEDGER_URL={url} LEDGER_NAMESPACE={namespace}",
-        "  ledger balance birch               and with --as-of 2026-02-04",
-        "  ledger runs acme",
-        "  ledger entries cedar",
-        "  ledger history --customer acme",
-        "  ledger verify",
+        *(f"  {command}" for command in look),
     ]
 
 

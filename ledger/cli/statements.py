@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import RenderableType
@@ -10,6 +10,10 @@ from rich.console import RenderableType
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from ledger.statements import Statement
+    from ledger.trial_balance import TrialBalance
 
 app = typer.Typer()
 periods = typer.Typer()
@@ -40,6 +44,11 @@ def statement(
         currency,
         recorded_as_of=parse.moment_or_position(recorded_as_of, "--recorded-as-of"),
     )
+    return Shown(found, tuple(statement_page(found)))
+
+
+def statement_page(found: Statement) -> list[RenderableType]:
+    """A statement as it is read: opening, what moved the credit, closing, and what expires soon."""
     unit = found.currency
     rows = [("", "opening", "", render.amount(found.opening, unit))]
     rows += [
@@ -61,7 +70,7 @@ def statement(
         soon = [(each.expires_at, render.amount(each.amount, unit), each.source) for each in found.expiring]
         columns_ = ("expires", Column(unit.code, right=True), "purchase")
         parts += ["", render.heading("Expires within 30 days after it"), render.table(columns_, soon, empty="")]
-    return Shown(found, tuple(parts))
+    return parts
 
 
 @command(app, "trial-balance")
@@ -70,6 +79,11 @@ def trial_balance(session: Session, *, month: Month = None, recorded_as_of: Reco
     found = session.ledger.statements.trial_balance(
         month or _this_month(session), recorded_as_of=parse.moment_or_position(recorded_as_of, "--recorded-as-of")
     )
+    return Shown(found, (render.heading(found.month), balance_page(found)))
+
+
+def balance_page(found: TrialBalance) -> RenderableType:
+    """A trial balance as it is read: an account a row, at face value and by what was paid for it."""
     columns = (
         "account",
         "currency",
@@ -91,7 +105,7 @@ def trial_balance(session: Session, *, month: Month = None, recorded_as_of: Reco
         )
         for row in found.rows
     ]
-    return Shown(found, (render.heading(found.month), render.table(columns, rows, empty="Nothing was posted yet.")))
+    return render.table(columns, rows, empty="Nothing was posted yet.")
 
 
 @command(listing, "transactions")

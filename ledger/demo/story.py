@@ -22,13 +22,12 @@ from decimal import Decimal
 from typing import TypeAlias
 from uuid import UUID
 
-import msgspec
-
 from aggregates.charges.state import Charge
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO
 from ledger import prices
 from ledger.demo.generated import spread
+from ledger.demo.parts import Part, Proof, proof
 from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
@@ -44,10 +43,6 @@ COLLECTED = datetime(2026, 2, 3, tzinfo=UTC) + MORNING
 TOP_UP = datetime(2026, 2, 5, tzinfo=UTC) + MORNING
 LAPSE = datetime(2026, 2, 10, tzinfo=UTC)
 TODAY = datetime(2026, 2, 11, tzinfo=UTC) + MORNING
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of what the story tells. Amounts are in USD, times in UTC."""
 
 
 class Credit(Part, frozen=True, kw_only=True):
@@ -176,22 +171,6 @@ class Told(Part, frozen=True, kw_only=True):
     lines: tuple[tuple[datetime, str], ...]
 
 
-class ViewProof(Part, frozen=True, kw_only=True):
-    """A view, folded anew from the first event, against the one that was kept day by day."""
-
-    view: str
-    rows: int
-    equal: bool
-
-
-class Proof(Part, frozen=True, kw_only=True):
-    """Views rebuilt and history verified; `findings` are what is wrong with it, one by one."""
-
-    views: tuple[ViewProof, ...]
-    sound: bool
-    findings: tuple[str, ...]
-
-
 Chapter: TypeAlias = Opening | FirstFigures | LateUsage | FinalFigures | Bills | TopUp | Balances | Told | Proof
 
 CREDITS = (
@@ -241,7 +220,7 @@ def play(ledger: Ledger, clock: SettableClock) -> Iterator[Chapter]:
     _at(ledger, clock, TODAY, [])
     yield _balances(ledger, charges)
     yield _told(ledger, charges["acme"])
-    yield _proof(ledger)
+    yield proof(ledger)
 
 
 # ── what happens ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -368,16 +347,3 @@ def _balances(ledger: Ledger, charges: dict[str, UUID]) -> Balances:
 def _told(ledger: Ledger, charge: UUID) -> Told:
     lines = ledger.audit.history(charge=charge)
     return Told(customer="acme", charge=charge, lines=tuple((line.at, line.sentence) for line in lines))
-
-
-def _proof(ledger: Ledger) -> Proof:
-    views = tuple(
-        ViewProof(
-            view=rebuilt.view,
-            rows=rebuilt.comparison.rows if rebuilt.comparison else 0,
-            equal=rebuilt.comparison is not None and rebuilt.comparison.equal,
-        )
-        for rebuilt in ledger.projections.rebuild()
-    )
-    report = ledger.audit.verify()
-    return Proof(views=views, sound=report.sound, findings=tuple(str(finding) for finding in report.findings))
