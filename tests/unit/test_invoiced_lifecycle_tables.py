@@ -26,6 +26,8 @@ from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import invoiced as invoiced_usage
 from aggregates.invoices.effects import LineEditAsked, LinePaymentAuthorized, LinePaymentSettled
 from aggregates.lifecycle import Cell, PatchPolicy, Row, Status, Trigger
+from aggregates.policies import Policies
+from aggregates.rating.prices import Tier, TieredPrice
 from aggregates.values.errors import (
     CannotEditProgressivelyBilledLine,
     LedgerError,
@@ -249,7 +251,25 @@ def _billed_in_part() -> tuple[World, UUID]:
     return world, charge
 
 
+def _below_zero() -> tuple[World, UUID]:
+    """15 units at 10 are issued; the sixteenth makes all of them cost 5, so that the second part comes to -70."""
+    world = World(policies=Policies.standard())
+    cheaper = TieredPrice(
+        mode="volume", tiers=(Tier(up_to_amount=Decimal(15), unit_price=Decimal(10)), Tier(unit_price=Decimal(5)))
+    )
+    [charge] = world.create(new_usage(usage_terms(price=cheaper), settlement_mode=BY_INVOICE), at=BEFORE)
+    world.use(15, "2026-01-10")
+    world.use(1, "2026-01-20")
+    world.advance(charge, START)
+    world.invoiced(charge, PART, PART)
+    world.line_made(charge, END, END, line=2)
+    world.line_collected(charge, COLLECTED, line=2)
+    world.rewind(S.PROCESSING)
+    return world, charge
+
+
 USAGE_WALKS["V10", S.ACTIVE] = (_billed_in_part, _end_where_billed)
+USAGE_WALKS["V6b", S.PROCESSING] = (_below_zero, advancing(COLLECTED))
 
 
 def _tokens_in_processing() -> tuple[World, UUID]:
