@@ -12,9 +12,10 @@ import pytest
 
 from aggregates.lifecycle import Status
 from aggregates.policies import Policies
+from aggregates.runs.events import RunType
 from aggregates.values.period import timestamp
 from ledger.facade import Ledger
-from ledger.prices import graduated
+from ledger.prices import graduated, volume
 from tests.application.scenes import at, january_charge, opened, used, with_customer
 
 EXPIRY = "2026-01-20T00:00:00Z"
@@ -123,6 +124,40 @@ def test_a_customer_may_have_a_run_every_ten_days(ledger: Ledger) -> None:
     ledger.worker.run_once()
 
     assert runs(ledger, "birch") == ["01-11: 55", "01-21: 0", "01-31: 60"]
+
+
+def test_usage_of_an_early_part_that_is_stored_after_the_last_is_a_late_adjustment(ledger: Ledger) -> None:
+    charge = january_charge(ledger)
+    credit_and_usage(ledger)
+    at(ledger, COLLECTED)
+    ledger.worker.run_once()
+
+    at(ledger, "2026-02-10T00:00:00Z")
+    used(ledger, "3", "2026-01-11T00:00:00Z")
+    at(ledger, "2026-02-11T00:00:00Z")
+    ledger.worker.run_once()
+
+    late = ledger.charges.runs(charge.id)[-1]
+    assert (late.type, late.totals.amount) == (RunType.LATE_ADJUSTMENT, 3)
+    assert (f"{late.service_period_from:%m-%d}", f"{late.service_period_to:%m-%d}") == ("01-20", "02-01")
+    assert figures(ledger) == ("-13", "70")
+    assert ledger.audit.verify().sound
+
+
+def test_a_cheaper_price_for_all_gives_credit_of_an_earlier_part_back(ledger: Ledger) -> None:
+    """Up to 40 units cost 2 each, with one more all cost 1: 40 take 80 of credit, 41 come to 41, and 39 go back."""
+    january_charge(ledger, price=volume(("40", "2"), (None, "1")))
+    ledger.credits.grant("acme", "100", expires_at=EXPIRY)
+    used(ledger, "40", "2026-01-10T00:00:00Z")
+    used(ledger, "1", "2026-01-25T00:00:00Z")
+    at(ledger, COLLECTED)
+
+    ledger.worker.run_once()
+
+    assert runs(ledger) == ["01-20: 80", "02-01: -39"]
+    balance = ledger.views.balance("acme")
+    assert (balance.settled, balance.breakage) == (39, 20), "39 came back after their expiry, and live on for 30 days"
+    assert ledger.audit.verify().sound
 
 
 def test_an_advance_that_is_repeated_makes_no_second_run(ledger: Ledger) -> None:

@@ -17,7 +17,7 @@ from aggregates.charges.intent import SettlementMode
 from aggregates.credits.pool import CreditPool
 from aggregates.lifecycle import Status
 from aggregates.policies import Policies, RunCuts, UsageCreditCut
-from aggregates.rating.prices import UnitPrice
+from aggregates.rating.prices import Tier, TieredPrice, UnitPrice
 from aggregates.runs.events import CreditSource, RunType
 from aggregates.values.period import Duration, instant
 from tests.support.charging import FEATURE, World, new_purchase, new_usage, usage_terms
@@ -462,3 +462,27 @@ def test_deleting_gives_the_credit_of_every_part_back() -> None:
 
     assert world.charge(charge).live_runs == ()
     assert world.pool(charge).remaining(charge) == 0
+
+
+# ── below zero ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+VOLUME = TieredPrice(
+    mode="volume", tiers=(Tier(up_to_amount=Decimal(10), unit_price=Decimal(2)), Tier(unit_price=Decimal(1)))
+)
+
+
+def test_a_part_that_makes_earlier_usage_cheaper_gives_credit_of_earlier_parts_back() -> None:
+    """10 units at 2 take 20; the eleventh makes all 11 cost 1: the second part is -9, which the first gives back."""
+    world = World(policies=STANDARD)
+    grant(world, "30", expires_at="2026-01-20")
+    [charge] = world.create(new_usage(usage_terms(price=VOLUME)), at="2025-12-15")
+    world.use(10, "2026-01-10")
+    world.use(1, "2026-01-25")
+
+    world.advance(charge, COLLECTED)
+
+    assert world.charge(charge).status is Status.FINAL
+    assert [run.totals.amount for run in world.runs(charge)] == [20, -9]
+    assert taken(world, charge) == [{"credit": "11"}, {}]
+    assert unused(world, charge) == ["10", "9"], "10 have lapsed; the 9 came back after their expiry, and live on"
