@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -12,7 +12,9 @@ import typer
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
-from ledger.late_usage import LateUsage
+
+if TYPE_CHECKING:
+    from ledger.late_usage import LateUsage
 
 app = typer.Typer()
 
