@@ -18,6 +18,7 @@ from aggregates.charges.flat_fee import invoiced as invoiced_fee  # noqa: E402
 from aggregates.charges.flat_fee import lifecycle as flat_fee  # noqa: E402
 from aggregates.charges.turn import Turn  # noqa: E402
 from aggregates.charges.usage_based import invoiced as invoiced_usage  # noqa: E402
+from aggregates.charges.usage_based.late import LATE  # noqa: E402
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH  # noqa: E402
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger, always  # noqa: E402
 
@@ -28,6 +29,7 @@ END = "<!-- end of lifecycles -->"
 PATHS: tuple[Path[Turn], ...] = (
     PATH,
     invoiced_usage.PATH,
+    LATE,
     flat_fee.PATH,
     invoiced_fee.PATH,
     PROMOTIONAL,

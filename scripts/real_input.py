@@ -1,4 +1,4 @@
-"""Bills a folder of real metered usage end to end: import, provisional runs, late usage, final runs, settlement.
+"""Bills a folder of real metered usage end to end: import, provisional runs, final runs, late adjustments, settlement.
 
     python3 scripts/real_input.py FOLDER [--db URL] [--policies reference|standard]
 
@@ -6,6 +6,8 @@ FOLDER holds `conv.csv` and `code.csv`, one hour of LLM inference (columns TIMES
 times in UTC; README.md). Input costs 0.000003 USD a token; output is graduated: 0.000015 up to 1,000,000, 0.000012 up
 to 3,000,000, 0.00001 beyond. `conv` has 100 USD; `code` has 30 USD that expire at 19:30 and 50 USD that do not: under
 the reference policies they lapse, under the standard ones a run that ends at 19:30 takes them.
+A third customer, `late`, uses what `conv` does, but what is after 19:00 is imported when the runs are final: under the
+standard policies late adjustments make its sums those of `conv`, which saw everything in time.
 The figures are compared with those worked out by hand; a difference ends with exit code 1.
 """
 
@@ -31,6 +33,8 @@ INPUT = unit("0.000003")
 OUTPUT = graduated(("1000000", "0.000015"), ("3000000", "0.000012"), (None, "0.00001"))
 METERS = {"input_tokens": "ContextTokens", "output_tokens": "GeneratedTokens"}
 
+CUSTOMERS = ("conv", "code", "late")
+
 EXPECTED = {
     "reference": {
         "conv provisional": ["55.33", "40.38"],
@@ -39,6 +43,9 @@ EXPECTED = {
         "conv settled": ["-16.98"],
         "code settled": ["-7.87"],
         "code breakage": ["30.00"],
+        "late final": ["55.33", "40.38"],
+        "late adjusted": ["55.33", "40.38"],
+        "late settled": ["4.29"],
     },
     "standard": {
         "conv provisional": ["55.33", "40.38"],
@@ -47,6 +54,9 @@ EXPECTED = {
         "conv settled": ["-16.98"],
         "code settled": ["22.13"],
         "code breakage": ["0"],
+        "late final": ["55.33", "40.38"],
+        "late adjusted": ["55.33", "11.76", "40.38", "9.51"],
+        "late settled": ["-16.98"],
     },
 }
 
@@ -90,7 +100,8 @@ def bill(folder: Path, url: str, policies: str) -> bool:
     with Ledger.open(url, clock=clock, policies=bundle) as ledger:
         define(ledger)
         load(ledger, folder / "code.csv", "code")
-        load(ledger, folder / "conv.csv", "conv", to="2023-11-16T19:00:00Z")
+        for customer in ("conv", "late"):
+            load(ledger, folder / "conv.csv", customer, to="2023-11-16T19:00:00Z")
         clock.set("2023-11-16T20:00:00Z")
         ledger.worker.run_once()
         report.figure("conv provisional", amounts(ledger, "conv"))
@@ -103,6 +114,16 @@ def bill(folder: Path, url: str, policies: str) -> bool:
         report.figure("conv settled", [ledger.views.balance("conv", "USD").settled])
         report.figure("code settled", [ledger.views.balance("code", "USD").settled])
         report.figure("code breakage", [ledger.views.balance("code", "USD").breakage])
+        report.figure("late final", amounts(ledger, "late"))
+        load(ledger, folder / "conv.csv", "late", from_="2023-11-16T19:00:00Z")
+        clock.set("2023-11-16T20:33:00Z")
+        ledger.worker.run_once()
+        report.figure("late adjusted", amounts(ledger, "late"))
+        report.figure("late settled", [ledger.views.balance("late", "USD").settled])
+        if policies == "standard":
+            in_time, late = (sums(ledger, customer) for customer in ("conv", "late"))
+            print(f"  {'the same' if late == in_time else 'DIFFERS'}: late {late}, in time {in_time}")
+            report.differs |= late != in_time
         again = load(ledger, folder / "conv.csv", "conv") + load(ledger, folder / "code.csv", "code")
         print(f"  imported again: {again} events stored")
         report.differs |= again != 0
@@ -113,16 +134,17 @@ def bill(folder: Path, url: str, policies: str) -> bool:
 
 
 def define(ledger: Ledger) -> None:
-    """Meters, features, customers, credit and the four charges."""
+    """Meters, features, customers, credit and the charges."""
     for meter in METERS:
         ledger.catalogue.define_meter(meter)
         ledger.catalogue.define_feature(meter, meter=meter)
-    for customer in ("conv", "code"):
+    for customer in CUSTOMERS:
         ledger.customers.create(customer, collection_interval="PT30M")
     ledger.credits.grant("conv", "100")
+    ledger.credits.grant("late", "100")
     ledger.credits.grant("code", "30", priority=1, expires_at="2023-11-16T19:30:00Z")
     ledger.credits.grant("code", "50", priority=2)
-    for customer in ("conv", "code"):
+    for customer in CUSTOMERS:
         for feature, price in (("input_tokens", INPUT), ("output_tokens", OUTPUT)):
             ledger.charges.create_usage(
                 customer, feature=feature, price=price, period_from=PERIOD[0], period_to=PERIOD[1]
@@ -149,6 +171,13 @@ def amounts(ledger: Ledger, customer: str) -> list[Decimal]:
     """What the runs of a customer's charges are rated at, in order of creation."""
     usage = [charge for charge in ledger.charges.list(customer) if charge.runs]
     return [run.totals.amount for charge in usage for run in ledger.charges.runs(charge.id)]
+
+
+def sums(ledger: Ledger, customer: str) -> dict[str, str]:
+    """What the runs of each charge come to together."""
+    usage = [charge for charge in ledger.charges.list(customer) if charge.runs]
+    runs = {charge.intent.effective.name: ledger.charges.runs(charge.id) for charge in usage}
+    return {name: str(sum((run.totals.amount for run in each), Decimal(0))) for name, each in runs.items()}
 
 
 def show(done: int, total: int) -> None:

@@ -36,6 +36,7 @@ from aggregates.values.errors import (
 )
 from aggregates.values.money import Currency, fiat
 from aggregates.values.period import timestamp
+from ledger.prices import volume
 from tests.support.charging import World, fee_terms, new_fee, new_purchase, new_usage, usage_terms
 
 BEFORE, START, PART, END, COLLECTED = "2025-12-01", "2026-01-01", "2026-01-16", "2026-02-01", "2026-02-03T00:01Z"
@@ -221,6 +222,24 @@ def _end_where_billed(world: World, charge: UUID) -> None:
     world.advance(charge, END)
 
 
+def below_zero() -> tuple[World, UUID]:
+    """15 units by the 16th were billed 150; with a sixteenth all of them cost 80: the rest of January comes to -70."""
+    world = World(policies=Policies.standard())
+    world.use("15", "2026-01-10")
+    price = volume(("15", "10"), (None, "5"))
+    [charge] = world.create(new_usage(usage_terms(price=price), settlement_mode=BY_INVOICE), at=BEFORE)
+    world.advance(charge, START)
+    world.line_made(charge, PART, PART)
+    world.line_collected(charge, PART)
+    world.line_approved(charge, PART)
+    world.line_issued(charge, PART)
+    world.use("1", "2026-01-20")
+    world.line_made(charge, END, END, 2)
+    world.line_collected(charge, COLLECTED, 2)
+    world.rewind(S.PROCESSING)
+    return world, charge
+
+
 PARTLY = usage_at(S.REALIZATION_COMPLETED, until=PART)
 PARTLY_ZERO = usage_at(S.ZERO_OVERAGE_COMPLETED, until=PART)
 
@@ -230,6 +249,7 @@ USAGE_WALKS: dict[tuple[str, Status], tuple[Bringing, Step]] = {
     ("V4", S.REALIZATION_STARTED): (USAGE_AT[S.REALIZATION_STARTED], advancing(END)),
     ("V5", S.WAITING_FOR_COLLECTION): (USAGE_AT[S.WAITING_FOR_COLLECTION], _collected),
     ("V6", S.PROCESSING): (usage_at(S.PROCESSING, nothing_owed=True), advancing(COLLECTED)),
+    ("V6b", S.PROCESSING): (below_zero, advancing(COLLECTED)),
     ("V7", S.PROCESSING): (USAGE_AT[S.PROCESSING], _issued),
     ("V8", S.ISSUING): (USAGE_AT[S.ISSUING], advancing(COLLECTED)),
     ("V9a", S.REALIZATION_COMPLETED): (USAGE_AT[S.REALIZATION_COMPLETED], advancing(COLLECTED)),

@@ -20,6 +20,7 @@ from aggregates.charges.flat_fee import invoiced as invoiced_fee
 from aggregates.charges.flat_fee import lifecycle as flat_fee
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import invoiced as invoiced_usage
+from aggregates.charges.usage_based.late import LATE
 from aggregates.charges.usage_based.lifecycle import PATCHES, PATH
 from aggregates.lifecycle import Cell, PatchPolicy, Path, Row, Status, Trigger
 from aggregates.policies import Policies
@@ -129,6 +130,15 @@ def test_the_patch_policy_has_a_line_for_every_status_of_the_path(path: Path[Tur
     assert statuses <= set(policy.statuses)
 
 
+def test_late_usage_keeps_the_status_or_returns_to_waiting_for_payment() -> None:
+    """Decision 24: nothing but `final` and awaiting settlement, and never anywhere else."""
+    over = {Status.FINAL, Status.AWAITING_PAYMENT_SETTLEMENT}
+
+    assert {row.status for row in LATE.rows} | {row.to for row in LATE.rows} == over
+    assert all(row.to is row.status or row.to is Status.AWAITING_PAYMENT_SETTLEMENT for row in LATE.rows)
+    assert not any(row.on is Trigger.NEXT for row in LATE.rows)
+
+
 def test_the_paths_have_the_rows_of_the_specification() -> None:
     assert [row.rule for row in PATH.rows] == ["U2", "U3", "U4", "U5", "U6", "U7", "U8", "C1", "C2", "C3"]
     assert [row.rule for row in flat_fee.PATH.rows] == ["F2", "F3", "C1", "C2", "C3", "C4"]
@@ -152,6 +162,7 @@ def test_the_paths_have_the_rows_of_the_specification() -> None:
         "C3",
     ]
     assert [row.rule for row in invoiced_usage.PATH.rows] == usage
+    assert [row.rule for row in LATE.rows] == ["L1", "L2", "L3", "L4", "L5", "L6", "L7"]
     fee = [f"K{number}" for number in range(2, 15)]
     assert [row.rule for row in invoiced_fee.PATH.rows] == [*fee, "C1", "C2", "C3", "C4"]
     assert [row.rule for row in INVOICE.rows] == ["I2", "I3", "I4", "I5", "I6"]

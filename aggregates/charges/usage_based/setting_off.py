@@ -108,7 +108,7 @@ def _take_back(turn: Turn, run_id: UUID, rest: Decimal) -> tuple[Decimal, list[T
 
 def _others(turn: Turn, run_id: UUID) -> Iterator[RealizationRun]:
     """The charge's other runs that count, the newest first."""
-    for entry in reversed(turn.charge.live_runs):
+    for entry in reversed(turn.charge.rated_runs):
         if entry.run_id != run_id:
             yield turn.run(entry.run_id)
 
