@@ -15,17 +15,18 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from aggregates import namespaces
+from aggregates import customers, namespaces
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits import state as pool_state
 from aggregates.credits.histories import history_of, lots_opened, lots_taken
 from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import Recognize, Seal
+from aggregates.credits.requests import Recognize, RecognizeAccrual, Seal
+from aggregates.customers import Customer, Profile
 from aggregates.event import AnyRecorded, Stream
 from aggregates.lifecycle import Status
 from aggregates.namespaces import NamespaceState
-from aggregates.policies import Policies, RecognizeCredit
+from aggregates.policies import Policies, RecognizeCredit, RecognizeInvoiced
 from aggregates.runs.state import RealizationRun
 from aggregates.values.errors import LedgerError
 from aggregates.values.period import Duration, Instant, instant
@@ -47,13 +48,46 @@ def follow_up(work: Work) -> None:
     held = [entry.stream for entry in work.draft.read() if entry.stream.aggregate == "credit_pool"]
     if not held:
         return
-    settings: NamespaceState | None = work.state(namespaces.stream(work.namespace))
-    policies = settings.policies if settings is not None else Policies.standard()
-    closed_until = settings.closed_until if settings is not None else None
+    settings = _settings(work)
     for stream in held:
-        if policies.recognize_credit is RecognizeCredit.WHEN_USED:
-            _recognize(work, stream, closed_until)
-        _seal(work, stream, policies)
+        if settings.policies.recognize_credit is RecognizeCredit.WHEN_USED:
+            _recognize(work, stream, settings.closed_until)
+        if settings.policies.recognize_invoiced is not RecognizeInvoiced.NEVER:
+            _recognize_invoiced(work, stream, settings)
+        _seal(work, stream, settings.policies)
+
+
+def _settings(work: Work) -> NamespaceState:
+    settings: NamespaceState | None = work.state(namespaces.stream(work.namespace))
+    return settings or NamespaceState(policies=Policies.standard(), profile=Profile())
+
+
+def _profile(work: Work, customer: str, settings: NamespaceState) -> Profile:
+    known: Customer | None = work.state(customers.stream(work.namespace, customer))
+    return customers.effective(known.profile if known is not None else None, settings.profile)
+
+
+def _recognize_invoiced(work: Work, stream: Stream, settings: NamespaceState) -> None:
+    """Book the revenue of what was invoiced, one event a line: now, or ahead for what is paid in advance."""
+    pool: CreditPool | None = work.draft.state(stream.id)
+    waiting = [each.sequence for each in pool.accruals.values() if each.unrecognized > 0] if pool is not None else []
+    if not waiting:
+        return
+    zone = _profile(work, stream.customer or "", settings).zone
+    assert zone is not None, "the built-in default has one"
+    for sequence in waiting:
+        event = pools.recognize_accrual(
+            work.draft.state(stream.id),
+            RecognizeAccrual(
+                accrual=sequence,
+                policy=settings.policies.recognize_invoiced,
+                zone=zone,
+                booked_at=instant(work.now),
+                closed_until=settings.closed_until,
+            ),
+        )
+        if event is not None:
+            work.draft.emit(stream, event)
 
 
 def _recognize(work: Work, stream: Stream, closed_until: Instant | None) -> None:
@@ -71,8 +105,15 @@ def _seal(work: Work, stream: Stream, policies: Policies) -> None:
         return
     pool: CreditPool = work.draft.state(stream.id)
     horizon = _horizon(policies.correction_horizon, work.now)
-    recognizes = policies.recognize_credit is not RecognizeCredit.NEVER
-    event = pools.seal(pool, Seal(final_charges=_over(work, stream.id), booked_before=horizon, recognizes=recognizes))
+    event = pools.seal(
+        pool,
+        Seal(
+            final_charges=_over(work, stream.id),
+            booked_before=horizon,
+            recognizes=policies.recognize_credit is not RecognizeCredit.NEVER,
+            recognizes_invoiced=policies.recognize_invoiced is not RecognizeInvoiced.NEVER,
+        ),
+    )
     if event is not None:
         work.draft.emit(stream, event)
 

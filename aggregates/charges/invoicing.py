@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from aggregates.charges.events import RunPaymentNoted, RunPaymentStatus, RunReclassified, RunVoidNoted
+from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show
 from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import CREDIT_MODE, Turn
@@ -52,6 +53,7 @@ from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ONE
 from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef
+from aggregates.values.period import Period
 
 
 class Shown(NamedTuple):
@@ -109,12 +111,14 @@ def accrue(turn: Turn, run: RealizationRun, issued: LineIssued) -> bool:
                 charge=charge.id,
                 run=run.id,
                 line=issued.line_id,
+                invoice=issued.invoice_id,
                 amount=totals.total,
                 mode=CREDIT_MODE[charge.identity.settlement_mode or next(iter(CREDIT_MODE))],
                 tax_code=tax.tax_code_id if tax is not None else None,
                 tax_behavior=tax.behavior if tax is not None else None,
                 booked_at=run.booked_at,
                 accounting_date=turn.accounting_date(run.id),
+                service_period=_served(turn, run),
                 closed_until=turn.facts.closed_until,
             ),
         )
@@ -133,6 +137,13 @@ def accrue(turn: Turn, run: RealizationRun, issued: LineIssued) -> bool:
     )
     turn.draft.emit(run.stream, RunSealed(reason=SealReason.ISSUED))
     return no_fiat
+
+
+def _served(turn: Turn, run: RealizationRun) -> Period | None:
+    """What a line pays for in advance: the service of a fee that is booked at its start."""
+    is_fee = isinstance(turn.charge.intent.effective, FlatFeeLayer)
+    in_advance = is_fee and run.booked_at < run.service_period_to
+    return Period(run.service_period_from, run.service_period_to) if in_advance else None
 
 
 # ── what becomes of the money ────────────────────────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     correct  corrections                         value is given back          §6.7
     accrue_usage  authorize_invoice  settle_invoice  release_invoice          §6.5
     credit_invoice  write_off  reinstate         invoiced value, taken back   decisions 22, 23
-    recognize  reverse_recognition               revenue                      §6.6
+    recognize  recognize_accrual  reverse_recognition   revenue               §6.6
     void  cancel  refund                         a grant is taken back        §6.8, decision 37
     receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
     write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
@@ -26,6 +26,7 @@ from aggregates.credits.advance import open_advance
 from aggregates.credits.allocation import Allocation, AllocationKind, allocations
 from aggregates.credits.collection import collect, select
 from aggregates.credits.correction import correct, corrections
+from aggregates.credits.deferral import recognize_accrual
 from aggregates.credits.invoicing import (
     accrue_usage,
     authorize_invoice,
@@ -71,6 +72,7 @@ __all__ = [
     "open_advance",
     "open_balance",
     "recognize",
+    "recognize_accrual",
     "reinstate",
     "release_invoice",
     "reverse_recognition",

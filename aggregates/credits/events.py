@@ -21,7 +21,7 @@ from aggregates.journal.chart import Route, Tax
 from aggregates.journal.postings import Transaction
 from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 
 RULES_VERSION = 1
 """The version of collection order and split rules that events of today are decided under."""
@@ -335,6 +335,7 @@ class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
     """Usage or a fee that is invoiced was acknowledged as owed (ledger §6.5).
 
     `accrual`: its sequence number in the pool. `route`: of the accrued value, with cost basis and tax.
+    `service_period`: what it pays for in advance, absent for usage and arrears. `invoice`: whose line it is.
     """
 
     NAME: ClassVar[str] = "credit_pool.invoice_usage_accrued.v1"
@@ -344,9 +345,11 @@ class InvoiceUsageAccrued(DomainEvent, frozen=True, kw_only=True):
     charge: UUID | None = None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     route: Route
     amount: Decimal
     booked_at: Instant
+    service_period: Period | None = None
     transactions: tuple[Transaction, ...]
 
 

@@ -59,9 +59,11 @@ def accrue_usage(pool: CreditPool, request: AccrueUsage) -> InvoiceUsageAccrued 
         charge=request.charge,
         run=request.run,
         line=request.line,
+        invoice=request.invoice,
         route=accrued_route,
         amount=amount,
         booked_at=request.booked_at,
+        service_period=request.service_period,
         transactions=postings.all(),
     )
 
@@ -172,7 +174,8 @@ def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentS
 def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCredited | None:
     """Take invoiced value back by a credit note: earnings first, then accrued, against the open receivable.
 
-    On a paid invoice the open receivable rises above zero: unapplied credit (decision 23). Raises
+    Revenue to come is cancelled before what is revenue already, both from the end: of 100 for 31 days, credited with
+    67.74 on the 10th, the last 21 days go and 32.26 is what the first ten come to. On a paid invoice the open receivable rises above zero: unapplied credit (decision 23). Raises
     `CreditExceedsAccrued`.
     """
     request = opened(request)
@@ -188,7 +191,7 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
     applied: list[AppliedPart] = []
     for accrual, share in parts:
         accrued = When(accrual.accrued_from, accrual.accounted_at)
-        booked = not_before(at, accrued, *(recognition.when for recognition in accrual.recognitions))
+        booked = not_before(at, accrued)
         undone = _unrecognize(postings, accrual, share, booked)
         postings.add(templates.credit_note(accrual.route, share, booked, spend=request.charge))
         applied.append(AppliedPart(accrual=accrual.sequence, amount=share, unrecognized=undone))
@@ -294,7 +297,10 @@ def _authorize_and_settle(
 
 
 def _unrecognize(postings: Postings, accrual: Accrual, share: Decimal, at: When) -> Decimal:
-    """Undo recognition of the accrual, newest first, up to the share; returns how much was recognised of it."""
+    """Undo recognition of the accrual, latest first, up to the share; returns how much was recognised of it.
+
+    What lies ahead is cancelled at its own date, so that value credited now is never revenue in between.
+    """
     undone = ZERO
     for recognition in reversed(accrual.recognitions):
         taken = min(share - undone, recognition.amount)
@@ -302,7 +308,12 @@ def _unrecognize(postings: Postings, accrual: Accrual, share: Decimal, at: When)
             break
         postings.add(
             templates.unrecognize(
-                accrual.route, taken, at, source=None, spend=accrual.charge, undoing=recognition.entry
+                accrual.route,
+                taken,
+                not_before(at, recognition.when),
+                source=None,
+                spend=accrual.charge,
+                undoing=recognition.entry,
             )
         )
         undone += taken

@@ -21,7 +21,7 @@ from aggregates.journal.postings import EntryRef
 from aggregates.journal.templates import When
 from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
-from aggregates.values.period import Instant
+from aggregates.values.period import Instant, Period
 
 NO_CHARGE = UUID(int=0)
 """Stands for the charge of opening advance, which has none."""
@@ -185,13 +185,18 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Invoiced value of one line: what was accrued, and how far it is paid, credited, written off, recognised."""
+    """Invoiced value of one line: what was accrued, and how far it is paid, credited, written off, recognised.
+
+    `service_period`: what it pays for in advance. `recognitions`: the newest last; they may lie ahead.
+    """
 
     sequence: int
     charge: UUID | None = None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     route: Route
+    service_period: Period | None = None
     booked_at: Instant
     accrued_from: Instant
     accounted_at: Instant
@@ -204,12 +209,12 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def recognized(self) -> Decimal:
-        """How much of it is earnings."""
+        """How much of it is earnings, or will be by a booking that is made already."""
         return sum((recognition.amount for recognition in self.recognitions), ZERO)
 
     @property
     def unrecognized(self) -> Decimal:
-        """How much of it is still accrued."""
+        """How much of it is accrued and nothing says when it will be earnings."""
         return self.amount - self.credited - self.recognized
 
     @property

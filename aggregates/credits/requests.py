@@ -15,10 +15,10 @@ import msgspec
 
 from aggregates.credits.events import PaymentAdjustment, PurchaseSettlement, RecognitionKind, SettlementMode
 from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY, TaxBehavior
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import RecognizeInvoiced, UsageCreditCut
 from aggregates.values.decimals import ONE
 from aggregates.values.money import Currency
-from aggregates.values.period import Duration, Instant
+from aggregates.values.period import Duration, Instant, Period
 
 _SECOND = timedelta(seconds=1)
 
@@ -159,18 +159,21 @@ class Correct(Request, frozen=True, kw_only=True):
 class AccrueUsage(Request, frozen=True, kw_only=True):
     """Acknowledge the invoiced part of usage or a fee, after credits (ledger §6.5).
 
-    `booked_at`: the line's period end, or its start when it is billed in advance. `mode`: the charge's settlement
-    mode; credit-only charges are never invoiced.
+    `booked_at`: the line's period end, or its start when it is billed in advance. `service_period`: what is paid for
+    in advance, over which it becomes revenue; absent for usage and arrears. `mode`: the charge's settlement mode;
+    credit-only charges are never invoiced. `invoice`: whose line it is.
     """
 
     charge: UUID | None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     amount: Decimal
     mode: SettlementMode = SettlementMode.CREDIT_THEN_INVOICE
     cost_basis: Decimal = ONE
     tax_code: str | None = None
     tax_behavior: TaxBehavior | None = None
+    service_period: Period | None = None
     booked_at: Instant
 
 
@@ -197,6 +200,18 @@ class Recognize(Request, frozen=True, kw_only=True):
     kind: RecognitionKind = RecognitionKind.CREDIT
     charge: UUID | None = None
     amount: Decimal | None = None
+    booked_at: Instant
+
+
+class RecognizeAccrual(Request, frozen=True, kw_only=True):
+    """Book what is not booked yet of the revenue of one accrual, by its sequence number (decisions A).
+
+    `policy`: when invoiced value becomes revenue. `zone`: on whose calendar the days of service are counted.
+    """
+
+    accrual: int
+    policy: RecognizeInvoiced
+    zone: str = "UTC"
     booked_at: Instant
 
 
@@ -259,9 +274,10 @@ class Seal(Request, frozen=True, kw_only=True):
     """Let slices leave the state: those of final charges that are recognised, and all booked before the horizon.
 
     `booked_before`: now minus `correction_horizon` (decision 40). `recognizes`: whether revenue is recognised at all;
-    where it is not, nothing waits for it beyond the horizon.
+    where it is not, nothing waits for it beyond the horizon. `recognizes_invoiced`: the same of invoiced value.
     """
 
     final_charges: tuple[UUID, ...] = ()
     booked_before: Instant | None = None
     recognizes: bool = True
+    recognizes_invoiced: bool = True

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from aggregates.credits.events import PurchaseSettlement, SlicesSealed
-from aggregates.credits.pool import Accrual, CreditPool, Purchase, Realized
+from aggregates.credits.pool import CreditPool, Purchase, Realized
 from aggregates.credits.requests import Seal
 from aggregates.values.decimals import exact
 from aggregates.values.period import Instant
@@ -32,7 +32,7 @@ def seal(pool: CreditPool, request: Seal) -> SlicesSealed | None:
         sealed += _done(realized, request, final=charge in final)
     horizon = request.booked_before
     lots = () if horizon is None else tuple(_dead_lots(pool, set(sealed), horizon))
-    accruals = () if horizon is None else tuple(n for n, item in pool.accruals.items() if _closed(item, horizon))
+    accruals = () if horizon is None else tuple(_closed(pool, request, horizon))
     if not (sealed or waiting or lots or accruals):
         return None
     return SlicesSealed(
@@ -82,7 +82,11 @@ def _is_gift(purchase: Purchase) -> bool:
     return purchase.settlement is PurchaseSettlement.PROMOTIONAL and purchase.granted > 0
 
 
-def _closed(accrual: Accrual, horizon: Instant) -> bool:
-    """Whether an accrual is old, nothing of it is owed or promised, and all of it is revenue."""
-    owed = accrual.amount - accrual.credited - accrual.written_off - accrual.settled
-    return accrual.booked_at < horizon and owed == 0 and not accrual.unrecognized
+def _closed(pool: CreditPool, request: Seal, horizon: Instant) -> Iterator[int]:
+    """Accruals that are old, of which nothing is owed or promised, and all of which is revenue of long ago."""
+    for sequence, accrual in pool.accruals.items():
+        owed = accrual.amount - accrual.credited - accrual.written_off - accrual.settled
+        recognized = not accrual.unrecognized or not request.recognizes_invoiced
+        dates = (accrual.booked_at, *(recognition.at for recognition in accrual.recognitions))
+        if max(dates) < horizon and owed == 0 and recognized:
+            yield sequence

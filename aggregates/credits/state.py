@@ -275,29 +275,39 @@ class _Hand:
                 self.put(without(held, part))
 
     def _recognized(self, body: e.EarningsRecognized, version: int) -> None:
+        accruals: dict[int, list[Recognition]] = {}
         for part in body.parts:
             accounted_at = part.accounting_date or part.booked_at
             recognition = Recognition(part.amount, part.booked_at, EntryRef(version, part.entry), accounted_at)
             if part.accrual is not None:
-                accrual = self.pool.accruals[part.accrual]
-                self.pool.accruals[part.accrual] = _replace(accrual, recognitions=(*accrual.recognitions, recognition))
+                accruals.setdefault(part.accrual, []).append(recognition)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
                 self.put(with_recognition(held, part.backfill, recognition))
 
+        for sequence, recognitions in accruals.items():
+            accrual = self.pool.accruals[sequence]
+            self.pool.accruals[sequence] = _replace(accrual, recognitions=(*accrual.recognitions, *recognitions))
+
     def _unrecognized(self, body: e.RecognitionReversed) -> None:
         for part in body.parts:
             if part.accrual is not None:
+                undone = self.pool.accruals[part.accrual].recognitions[-1]
                 self._unrecognize_accrual(part.accrual, part.amount)
-                accrual = self.pool.accruals[part.accrual]
-                self.pool.accruals[part.accrual] = _replace(
-                    accrual,
-                    accrued_from=max(accrual.accrued_from, part.booked_at),
-                    accounted_at=max(accrual.accounted_at, part.accounting_date or part.booked_at),
-                )
+                if undone.at < part.booked_at:  # it was revenue in between, not only to become it
+                    self._accrued_again(part)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
                 self.put(accrued_again(without_recognition(held, part.backfill, part.amount), part))
+
+    def _accrued_again(self, part: e.RecognizedPart) -> None:
+        if part.accrual is not None:
+            accrual = self.pool.accruals[part.accrual]
+            self.pool.accruals[part.accrual] = _replace(
+                accrual,
+                accrued_from=max(accrual.accrued_from, part.booked_at),
+                accounted_at=max(accrual.accounted_at, part.accounting_date or part.booked_at),
+            )
 
     def _purchase_authorized(self, body: e.PurchasePaymentAuthorized) -> None:
         known = self.purchase(body.purchase)
@@ -331,7 +341,9 @@ class _Hand:
             charge=body.charge,
             run=body.run,
             line=body.line,
+            invoice=body.invoice,
             route=body.route,
+            service_period=body.service_period,
             booked_at=body.booked_at,
             accrued_from=body.booked_at,
             accounted_at=body.transactions[0].accounting_date,

@@ -35,8 +35,8 @@ class Address(NamedTuple):
 class Balances(Check):
     """No pool ever owes what it must not (ledger §16.2, 16.3, 16.7).
 
-    No credit and no breakage is below zero at any booked time, accrued value and earnings of a charge never are after
-    any event, and what is owed at an unknown cost basis is exactly the advance that nobody has covered.
+    No credit, no breakage, and no accrued value or earnings of a charge is below zero at any booked time, the latter
+    not after any event either, and what is owed at an unknown cost basis is exactly the advance that nobody has covered.
     """
 
     name = "balances"
@@ -67,11 +67,13 @@ class Balances(Check):
                     address = Address(entry.account, entry.route.currency.key, entry.source, entry.spend)
                     by_charge[address] = EXACT.add(by_charge[address], entry.amount)
                     touched[address] = None
+                    by_time[address][booked_at] = EXACT.add(by_time[address][booked_at], entry.amount)
             for address in touched:
                 if by_charge[address] < 0:
                     self.find(
                         place_of(record), f"{address} is below zero", expected="0 or more", found=by_charge[address]
                     )
+                    by_time.pop(address, None)  # found once, not again by its booked times
         for address, times in by_time.items():
             lowest = first_below_zero(times)
             if lowest is not None:

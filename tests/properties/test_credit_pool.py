@@ -27,6 +27,7 @@ from aggregates.credits.requests import (
     InvoicePayment,
     PurchasePayment,
     Recognize,
+    RecognizeAccrual,
     ReverseRecognition,
     Seal,
     SourceCut,
@@ -34,11 +35,11 @@ from aggregates.credits.requests import (
 )
 from aggregates.credits.state import evolve, fold, unsealed
 from aggregates.journal.chart import Account
-from aggregates.policies import UsageCreditCut
+from aggregates.policies import RecognizeInvoiced, UsageCreditCut
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.errors import LedgerError, PostingRefused
 from aggregates.values.money import fiat
-from aggregates.values.period import Duration, Instant, instant
+from aggregates.values.period import Duration, Instant, Period, instant
 from projections.balances import AsOf, FeatureFilter, settled
 from projections.listing import credit_transactions, page
 from projections.projection import Entry
@@ -132,7 +133,7 @@ def corrections(draw: st.DrawFn) -> Callable[[Book, int], Any]:
 
 @st.composite
 def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
-    kind, pick, amount, charge = draw(st.integers(0, 9)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
+    kind, pick, amount, charge = draw(st.integers(0, 15)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
 
     def do(book: Book, now: int) -> Any:
         pool, at = book.pool, day(now)
@@ -155,9 +156,25 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
             return d.reverse_recognition(pool, ReverseRecognition(amount=amount, booked_at=at))
         if kind == 7:
             return d.recognize(pool, Recognize(kind=RecognitionKind.INVOICED, booked_at=at))
-        return d.recognize(pool, Recognize(booked_at=at))
+        if kind in (8, 9):
+            return d.recognize(pool, Recognize(booked_at=at))
+        return invoiced(pool, kind, pick, amount, charge, at)
 
     return do
+
+
+def invoiced(pool: CreditPool, kind: int, pick: int, amount: Decimal, charge: UUID, at: Instant) -> Any:
+    """What becomes of invoiced value: accrued in advance, revenue day by day, paid, credited."""
+    if kind in (10, 11):
+        served = Period(at, Instant(at + timedelta(days=1 + pick * 3, hours=5)))
+        return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, service_period=served, booked_at=at))
+    if kind in (12, 13) and pool.accruals:
+        which = list(pool.accruals)[pick % len(pool.accruals)]
+        policy = RecognizeInvoiced.ON_ISSUE if pick % 5 == 0 else RecognizeInvoiced.OVER_SERVICE_PERIOD
+        return d.recognize_accrual(pool, RecognizeAccrual(accrual=which, policy=policy, booked_at=at))
+    if kind == 14:
+        return d.settle_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
+    return d.credit_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
 
 
 commands = st.lists(

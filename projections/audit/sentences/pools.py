@@ -68,7 +68,8 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return f"{figure} of usage beyond credit{_for(body.charge)} written off as uncollectible"
         case EarningsRecognized() as body:
             kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
-            return f"Recognised {words.amount(body.amount, body.currency)} of revenue, {kind}{_charges(body)}"
+            figure = words.amount(body.amount, body.currency)
+            return f"Recognised {figure} of revenue, {kind}{_charges(body)}{_schedule(body)}"
         case RecognitionReversed() as body:
             return f"{words.amount(body.amount, body.currency)} of revenue taken back{_charges(body)}"
         case CreditVoided() as body:
@@ -169,6 +170,12 @@ def _of_invoice(body: InvoiceEvent) -> str:
 
 def _for(charge: UUID | None) -> str:
     return f" for charge {words.short(charge)}" if charge else ""
+
+
+def _schedule(body: EarningsRecognized) -> str:
+    """Until when the revenue is spread that was booked ahead."""
+    ahead = [part.booked_at for part in body.parts if part.booked_at > body.booked_at]
+    return f", in {len(body.parts)} parts until {words.moment(max(ahead))}" if ahead else ""
 
 
 def _charges(body: EarningsRecognized | RecognitionReversed) -> str:
