@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges import decisions as deciding
-from aggregates.charges.events import CreditRefund
+from aggregates.charges.events import CreditRefund, InvoiceRefund
 from aggregates.charges.facts import Facts
 from aggregates.charges.intent import ChargeType, SettlementMode
 from aggregates.charges.late import Ordered
@@ -424,18 +424,34 @@ class Charges(ChargeLookups):
         charge: UUID | str,
         *,
         credit_refund: CreditRefund = CreditRefund.CORRECT,
+        invoice_refund: InvoiceRefund = InvoiceRefund.GRANT_CREDITS,
         source: PatchSource = PatchSource.API,
         intent_version: int | None = None,
         command_id: CommandId = None,
     ) -> Charge:
-        """Delete a charge; under `correct` its runs are voided and their credit returned (lifecycles §16.6)."""
+        """Delete a charge; under `correct` its runs are voided and their credit returned (lifecycles §16.6).
+
+        `invoice_refund`: lines that were issued are credited where credit notes are on; what had been paid of them
+        becomes credit (`grant_credits`), is paid back (`refund`), or stays unapplied credit (`ignore`). Raises
+        `ValidationFailed`, `ChargeNotFound`, `StalePatch`, `UnsupportedOperation`.
+        """
         findings = Findings()
         command = validation.parse(
-            DeleteInput, findings, charge=charge, credit_refund=credit_refund, intent_version=intent_version
+            DeleteInput,
+            findings,
+            charge=charge,
+            credit_refund=credit_refund,
+            invoice_refund=invoice_refund,
+            intent_version=intent_version,
         )
         validation.fail(findings)
         assert command is not None
-        patch = Delete(source=source, credit_refund=command.credit_refund, intent_version=command.intent_version)
+        patch = Delete(
+            source=source,
+            credit_refund=command.credit_refund,
+            invoice_refund=command.invoice_refund,
+            intent_version=command.intent_version,
+        )
         return self._patch("delete", command.charge, patch, command_id)
 
     def apply_patches(

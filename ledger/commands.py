@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from pydantic_core import PydanticCustomError
 
 from aggregates.catalogue import MAX_DECIMALS, Aggregation
-from aggregates.charges.events import CreditRefund
+from aggregates.charges.events import CreditRefund, InvoiceRefund
 from aggregates.charges.intent import CostBasis, ManagedBy, PaymentTerm, SettlementMode
 from aggregates.customers import Profile
 from aggregates.journal.chart import TaxBehavior
@@ -380,9 +380,16 @@ class PaymentReportInput(Input):
     reference: Key | None = None
 
 
+class RefundUnappliedInput(Input):
+    """Pay unapplied credit of an invoice back; absent, all of it."""
+
+    amount: ExactNumber | None = None
+
+
 class DeleteInput(Input):
     """Delete a charge."""
 
     charge: UUID
     credit_refund: CreditRefund = CreditRefund.CORRECT
+    invoice_refund: InvoiceRefund = InvoiceRefund.GRANT_CREDITS
     intent_version: int | None = None

@@ -58,8 +58,8 @@ class InvoiceSteps:
 
         def decide(work: Work) -> InvoicesAnswer:
             customer = before.customer
-            self._rounds.invoice(work, customer, before.id)
-            facts = self._rounds.facts(work, customer, issuing=True)
+            invoice = self._rounds.invoice(work, customer, before.id)
+            facts = self._rounds.facts(work, customer, issuing=invoice.currency)
             notices = step(work, before.id, facts)
             self._rounds.advance(work, customer, before.id, notices, facts)
             index(work)

@@ -23,7 +23,7 @@ from aggregates.values.decimals import exact
 from aggregates.values.errors import Findings
 from ledger import validation
 from ledger.advance import index
-from ledger.commands import PaymentReportInput
+from ledger.commands import PaymentReportInput, RefundUnappliedInput
 from ledger.context import CommandId
 from ledger.invoice_commands import CreditInput
 from ledger.invoice_lines import InvoiceLines
@@ -225,6 +225,60 @@ class Invoices(InvoiceLines):
             lambda work, invoice_id, facts: credit_notes.void(work.draft, invoice_id, facts, reason=reason),
         )
 
+    def refund_unapplied(self, invoice: UUID | str, amount: object = None, *, command_id: CommandId = None) -> Invoice:
+        """Pay unapplied credit of an invoice back to the customer: wash +x, open receivable -x (decision 23).
+
+        Args:
+            invoice: Id of the invoice it arose on: one that was paid too much, or credited after it was paid.
+            amount: With tax, in the invoice's currency; all that is left of it where absent.
+            command_id: Makes a retry safe.
+
+        Worked: 100.00 paid, a credit note of 67.74, all of it refunded: nothing is unapplied, 32.26 were received.
+
+        Raises `InvoiceNotFound`, `ValidationFailed`, `UnappliedCreditExceeded`, also when there is none at all.
+        """
+        findings = Findings()
+        asked = validation.parse(RefundUnappliedInput, findings, amount=amount)
+        validation.fail(findings)
+        assert asked is not None
+        return self._act(
+            "refund_unapplied",
+            invoice,
+            asked.amount,
+            command_id,
+            lambda work, invoice_id, facts: payments.refund_unapplied(
+                work.draft, invoice_id, facts, amount=asked.amount
+            ),
+        )
+
+    def refund_all_unapplied(
+        self, customer: str, currency: str = "USD", *, command_id: CommandId = None
+    ) -> builtins.list[Invoice]:
+        """Pay back all unapplied credit that a customer has in a currency; the invoices it arose on, oldest first.
+
+        Nothing to pay back is no error: the answer is empty then. Raises `CustomerNotFound`, `CurrencyNotFound`.
+        """
+        self._context.look.customer(customer)
+        found = self._context.look.currency(currency)
+
+        def decide(work: Work) -> InvoicesAnswer:
+            facts = self._rounds.facts(work, customer, issuing=found)
+            for invoice_id in facts.unapplied_from:
+                notices = payments.refund_unapplied(work.draft, invoice_id, facts)
+                self._rounds.deliver(work, customer, notices, facts)
+            index(work)
+            return InvoicesAnswer(facts.unapplied_from)
+
+        done = self._context.send(
+            "invoices.refund_all_unapplied",
+            customer,
+            (customer, found),
+            command_id,
+            answer=InvoicesAnswer,
+            decide=decide,
+        )
+        answer: InvoicesAnswer = done.answer
+        return [self.get(invoice_id) for invoice_id in answer.invoices]
 
 @exact
 def _spread(invoice: Invoice, amount: Decimal | None) -> list[LineCredit]:

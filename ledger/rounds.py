@@ -18,10 +18,6 @@ from aggregates.charges import state as charge_state
 from aggregates.charges.facts import Facts
 from aggregates.charges.line_content import KINDS
 from aggregates.charges.state import Charge
-from aggregates.credits import decisions as pools
-from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import InvoicePayment
-from aggregates.event import Stream
 from aggregates.invoices import decisions as invoicing
 from aggregates.invoices import rounds
 from aggregates.invoices import state as invoice_state
@@ -33,6 +29,8 @@ from aggregates.invoices.effects import (
     LineCreated,
     LineNotice,
     SyncRequested,
+    UnappliedCreditApplied,
+    UnappliedCreditGranted,
     UnappliedCreditRefunded,
 )
 from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
@@ -46,16 +44,14 @@ from aggregates.policies import CreditNotes, Invoicing
 from aggregates.values.errors import (
     ActiveRunAlreadyExists,
     ChargeNotFound,
-    Finding,
     LedgerError,
     NoLines,
     PreconditionFailed,
     Unavailable,
-    Unsupported,
 )
-from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency
-from aggregates.values.period import Duration, Period, instant
+from aggregates.values.period import Duration, Period
+from ledger import unapplied
 from ledger.advance import Advancer
 from ledger.context import Context
 from ledger.facts import FactFinder
@@ -139,7 +135,8 @@ class Rounds:
         return [charge for stream in streams if (charge := work.draft.state(stream.id)) is not None]
 
     def _make(self, work: Work, customer: str, group: Sequence[tuple[Charge, Period]]) -> UUID:
-        facts = self.facts(work, customer, issuing=True)
+        currency = group[0][0].invoice_currency
+        facts = self.facts(work, customer, issuing=currency)
         lines = tuple(
             NewLine(
                 charge_id=charge.id,
@@ -149,7 +146,6 @@ class Rounds:
             )
             for charge, period in group
         )
-        currency = group[0][0].invoice_currency
         request = NewInvoice(customer=customer, currency=currency, lines=lines)
         invoice_id, notices = invoicing.create(work.draft, request, facts)
         self.advance(work, customer, invoice_id, notices, facts)
@@ -161,7 +157,7 @@ class Rounds:
         self, work: Work, customer: str, invoice_id: UUID, notices: Notices = (), facts: InvoiceFacts | None = None
     ) -> bool:
         """Move an invoice as far as it goes by itself; whether it moved."""
-        known = facts or self.facts(work, customer, issuing=True)
+        known = facts or self.facts(work, customer, issuing=self.invoice(work, customer, invoice_id).currency)
         tell, tax = self._teller(work, customer), self._tax(work, customer, invoice_id, known)
         return rounds.advance(work.draft, invoice_id, known, tell, notices=notices, tax=tax)
 
@@ -178,7 +174,7 @@ class Rounds:
         effects: list[InvoiceEffect] = work.draft.take_effects()
         if not effects:
             return
-        facts = self.facts(work, customer, issuing=False)
+        facts = self.facts(work, customer)
         work.load(*(invoice_state.stream(effect.invoice_id, customer) for effect in effects))
         rounds.apply(work.draft, effects, facts, self._teller(work, customer))
 
@@ -205,8 +201,11 @@ class Rounds:
             raise ChargeNotFound(charge_id)
         return state
 
-    def facts(self, work: Work, customer: str, *, issuing: bool) -> InvoiceFacts:
-        """What invoices of a customer may know; with the number series in hand where a number may be drawn."""
+    def facts(self, work: Work, customer: str, *, issuing: Currency | None = None) -> InvoiceFacts:
+        """What invoices of a customer may know.
+
+        With a currency to be issued in: the number series in hand, and the invoices that left something unapplied.
+        """
         look = self._context.within(work)
         profile, policies = look.profile(customer), look.settings().policies
         assert profile.zone is not None, "the built-in default has one"
@@ -223,23 +222,13 @@ class Rounds:
             credit_notes=credit_notes,
             nothing_due=NothingDue(policies.nothing_due.value),
         )
-        if issuing or credit_notes:
+        if issuing is not None or credit_notes:
             work.load(*invoicing.series_needed(self._context.namespace, facts))
-        if not issuing:
+        if issuing is None:
             return facts
-        left_over = self._unapplied(customer)
+        left_over = unapplied.arisen(work, customer, issuing)
         work.load(*(invoice_state.stream(invoice_id, customer) for invoice_id in left_over))
         return msgspec.structs.replace(facts, unapplied_from=left_over)
-
-    def _unapplied(self, customer: str) -> tuple[UUID, ...]:
-        """The customer's invoices on which unapplied credit arose that was not used yet, oldest first (decision 23)."""
-        repository = self._context.repository
-        rows = repository.store.charges_of(self._context.namespace, customer)
-        entries = repository.load_all([charge_state.stream(row.charge, customer) for row in rows])
-        ids = {invoice_id for entry in entries for invoice_id in invoices_of(entry.state)}
-        loaded = repository.load_all([invoice_state.stream(invoice_id, customer) for invoice_id in sorted(ids)])
-        found: list[Invoice] = [entry.state for entry in loaded if entry.state is not None]
-        return tuple(invoice.id for invoice in found if invoice.unapplied > 0)
 
     def _tax(self, work: Work, customer: str, invoice_id: UUID, facts: InvoiceFacts) -> rounds.AskTax | None:
         """How the tax of an invoice is asked for, where somebody calculates it."""
@@ -281,11 +270,11 @@ class Rounds:
                     self._context.probe("invoice.sync")
                     return ()
                 case ExcessReceived():
-                    self._book_excess(work, notice)
+                    unapplied.keep_excess(work, notice, facts.closed_until)
                     return ()
-                case UnappliedCreditRefunded():
-                    message = "refunds of unapplied credit are not offered"
-                    raise Unsupported((Finding("", "unsupported", message),))
+                case UnappliedCreditRefunded() | UnappliedCreditGranted() | UnappliedCreditApplied():
+                    unapplied.spend(work, notice, facts.closed_until)
+                    return ()
                 case LineCreated():
                     return self._answer(work, notice, facts, advancing=True)
                 case _:
@@ -310,22 +299,6 @@ class Rounds:
         # A run below zero asks for credit notes over other invoices than the one that told it (run rating R14).
         work.load(*(invoice_state.stream(effect.invoice_id, notice.customer) for effect in asked))
         return asked
-
-    def _book_excess(self, work: Work, notice: ExcessReceived) -> None:
-        """Money nobody asked for is the customer's unapplied credit: open receivable above zero (decision 27)."""
-        stream = self._pool(notice.customer, notice.currency)
-        state: CreditPool | None = work.state(stream)
-        event = pools.settle_invoice(
-            state if state is not None else CreditPool.empty(notice.currency),
-            InvoicePayment(
-                charge=notice.charge_id, line=notice.line_id, amount=notice.amount, booked_at=instant(work.now)
-            ),
-        )
-        if event is not None:
-            work.draft.emit(stream, event)
-
-    def _pool(self, customer: str, currency: Currency) -> Stream:
-        return Stream("credit_pool", pool_id(self._context.namespace, customer, currency.key), customer)
 
 
 def invoices_of(charge: Charge | None) -> list[UUID]:

@@ -89,6 +89,20 @@ class CreditRefund(StrEnum):
     IGNORE = "ignore"
 
 
+class InvoiceRefund(StrEnum):
+    """What a deletion does about what was paid of lines that are credited because of it (lifecycles §16.6).
+
+    100.00 were paid for a fee that is deleted. Its line is credited under all three.
+    """
+
+    REFUND = "refund"
+    """100.00 are paid back."""
+    GRANT_CREDITS = "grant_credits"
+    """The customer has 100.00 of credit, which was paid for: its use is revenue, it does not expire."""
+    IGNORE = "ignore"
+    """100.00 are unapplied credit: set against the next invoice, or refunded on request."""
+
+
 class PaymentKind(StrEnum):
     """How a purchase is paid for."""
 
@@ -407,12 +421,16 @@ class ChargeReopened(DomainEvent, frozen=True, kw_only=True):
 
 
 class ChargeDeleted(DomainEvent, frozen=True, kw_only=True):
-    """The effective intent was marked deleted. An override that was not there before is a copy of the base."""
+    """The effective intent was marked deleted. An override that was not there before is a copy of the base.
+
+    `invoice_refund`: what becomes of money that was paid for lines credited because of it.
+    """
 
     NAME: ClassVar[str] = "charge.deleted.v1"
     layer: LayerName
     intent_deleted_at: Instant
     credit_refund: CreditRefund
+    invoice_refund: InvoiceRefund = InvoiceRefund.IGNORE
     moved: Moved
 
 

@@ -10,7 +10,15 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from aggregates.charges.events import RunPaymentNoted, RunPaymentStatus, RunReclassified, RunVoidNoted
+import msgspec
+
+from aggregates.charges.events import (
+    InvoiceRefund,
+    RunPaymentNoted,
+    RunPaymentStatus,
+    RunReclassified,
+    RunVoidNoted,
+)
 from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show
 from aggregates.charges.state import RunEntry
@@ -31,6 +39,7 @@ from aggregates.invoices.effects import (
     LineWrittenOff,
     Notice,
     PaymentSource,
+    UnappliedCreditRequested,
 )
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import (
@@ -244,13 +253,21 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
     entry, run = shown(turn, notice)
     group = None
     if notice.net:
-        group = book(turn, pool.credit_invoice(fiat_pool(turn), _payment(turn, run, notice, notice.net)))
+        request = msgspec.structs.replace(
+            _payment(turn, run, notice, notice.net),
+            invoice=notice.invoice_id,
+            # What a run below zero is set off with becomes credit; the tax of it stays unapplied (run rating R14).
+            freed=notice.freed if notice.set_off is None else notice.freed - notice.freed_net,
+            freed_net=notice.freed_net if notice.set_off is None else ZERO,
+        )
+        group = book(turn, pool.credit_invoice(fiat_pool(turn), request))
     turn.draft.emit(
         run.stream,
         RunCredited(
             fiat_amount=notice.net, in_full=notice.in_full, credit_note_id=notice.credit_note_id, ledger_group=group
         ),
     )
+    _give_money_back(turn, notice, run)
     if not notice.in_full or notice.cause in KEEP_THE_RUN or not entry.counts:
         if notice.set_off is not None and notice.freed_net:
             give_correction_credit(turn, notice.set_off, run.id, notice.freed_net)
@@ -289,6 +306,21 @@ def give_correction_credit(turn: Turn, run_id: UUID, paid_run: UUID, amount: Dec
         turn.run_stream(run_id),
         CorrectionCredited(amount=amount, currency=turn.charge.invoice_currency, paid_run=paid_run, ledger_group=group),
     )
+
+
+def _give_money_back(turn: Turn, notice: LineCredited, run: RealizationRun) -> None:
+    """What had been paid of a deleted charge goes back as its deletion says, or stays unapplied (lifecycles §16.6)."""
+    charge = turn.charge
+    policy = charge.invoice_refund
+    if not notice.freed or notice.cause is not CreditCause.INTENT_CHANGED or not charge.is_deleted:
+        return
+    if policy is not InvoiceRefund.IGNORE:
+        as_credit = policy is InvoiceRefund.GRANT_CREDITS
+        turn.ask(
+            UnappliedCreditRequested(
+                invoice_id=notice.invoice_id, amount=notice.freed, as_credit=as_credit, run_id=run.id
+            )
+        )
 
 
 def _note_payment(turn: Turn, run: RealizationRun) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from aggregates.charges.events import CreditRefund
+from aggregates.charges.events import CreditRefund, InvoiceRefund
 from aggregates.charges.intent import (
     CostBasis,
     FeatureRef,
@@ -247,10 +247,14 @@ class ClearOverride(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True):
-    """Delete the charge, with or without giving the consumed credit back."""
+    """Delete the charge, with or without giving the consumed credit back (lifecycles §16.6).
+
+    `invoice_refund`: what is done about money already paid for it; it concerns charges settled by invoice only.
+    """
 
     source: PatchSource
     credit_refund: CreditRefund = CreditRefund.CORRECT
+    invoice_refund: InvoiceRefund = InvoiceRefund.GRANT_CREDITS
     intent_version: int | None = None
 
 

@@ -36,6 +36,7 @@ from aggregates.charges.events import (
     GatheringLineUpserted,
     InvoiceIssueRecorded,
     InvoiceLineLinked,
+    InvoiceRefund,
     Moved,
     OverrideCleared,
     OverrideSet,
@@ -221,6 +222,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None = None
+    invoice_refund: InvoiceRefund = InvoiceRefund.IGNORE
     resolved_feature: ResolvedFeature | None = None
     resolved_cost_basis: ResolvedCostBasis | None = None
     current_run_id: UUID | None = None
@@ -510,7 +512,8 @@ def _of_intent(
         case ChargeDeleted():
             layer = msgspec.structs.replace(intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
             intent = intent.with_layer(body.layer, layer)
-    return {"intent": intent, "intent_version": state.intent_version + 1}
+    changes: dict[str, object] = {"intent": intent, "intent_version": state.intent_version + 1}
+    return changes | ({"invoice_refund": body.invoice_refund} if isinstance(body, ChargeDeleted) else {})
 
 
 def _of_purchase(

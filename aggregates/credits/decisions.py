@@ -13,6 +13,7 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     correct  corrections                         value is given back          §6.7
     accrue_usage  authorize_invoice  settle_invoice  release_invoice          §6.5
     credit_invoice  write_off  reinstate         invoiced value, taken back   decisions 22, 23
+    spend_unapplied                              money no invoice asks for    decision 23
     recognize  recognize_accrual  reverse_recognition   revenue               §6.6
     void  cancel  refund                         a grant is taken back        §6.8, decision 37
     receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
@@ -47,6 +48,7 @@ from aggregates.credits.purchases import (
 from aggregates.credits.recognition import recognize, reverse_recognition
 from aggregates.credits.refunding import refund, reverse_payment
 from aggregates.credits.sealing import seal
+from aggregates.credits.unapplied import spend_unapplied
 from aggregates.credits.uncollectible import reinstate_advance, write_off_advance
 from aggregates.credits.voiding import cancel, void
 
@@ -79,6 +81,7 @@ __all__ = [
     "seal",
     "select",
     "settle_invoice",
+    "spend_unapplied",
     "settle_purchase",
     "void",
     "write_off",

@@ -77,6 +77,17 @@ class PaymentAdjustment(StrEnum):
     """The unused part of what was paid goes back: refund = paid - round(consumed x rate)."""
 
 
+class UnappliedUse(StrEnum):
+    """What becomes of unapplied credit (decision 23)."""
+
+    APPLIED = "applied"
+    """It is set against another invoice."""
+    REFUNDED = "refunded"
+    """It is paid back."""
+    GRANTED = "granted"
+    """It becomes credit of cost basis 1, granted in the same save."""
+
+
 # ── parts of events ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -369,7 +380,10 @@ class InvoicePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
 
 
 class InvoicePaymentSettled(DomainEvent, frozen=True, kw_only=True):
-    """Money for invoiced usage arrived (ledger §6.5); recorded as it came (decision 27)."""
+    """Money for invoiced usage arrived (ledger §6.5); recorded as it came (decision 27).
+
+    `invoice`: on which what exceeds all accruals is unapplied credit.
+    """
 
     NAME: ClassVar[str] = "credit_pool.invoice_payment_settled.v1"
     currency: Currency
@@ -377,6 +391,7 @@ class InvoicePaymentSettled(DomainEvent, frozen=True, kw_only=True):
     charge: UUID | None = None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     amount: Decimal
     booked_at: Instant
     parts: tuple[AppliedPart, ...]
@@ -384,7 +399,10 @@ class InvoicePaymentSettled(DomainEvent, frozen=True, kw_only=True):
 
 
 class InvoiceUsageCredited(DomainEvent, frozen=True, kw_only=True):
-    """A credit note took back invoiced value: earnings first, then accrued, against the receivable (decision 23)."""
+    """A credit note took back invoiced value: earnings first, then accrued, against the receivable (decision 23).
+
+    `freed`: what was paid of it, with tax, and is unapplied credit of `invoice` from now on; `freed_net`: without tax.
+    """
 
     NAME: ClassVar[str] = "credit_pool.invoice_usage_credited.v1"
     currency: Currency
@@ -392,10 +410,33 @@ class InvoiceUsageCredited(DomainEvent, frozen=True, kw_only=True):
     charge: UUID | None = None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     amount: Decimal
+    freed: Decimal = ZERO
+    freed_net: Decimal = ZERO
     booked_at: Instant
     parts: tuple[AppliedPart, ...]
     transactions: tuple[Transaction, ...]
+
+
+class UnappliedCreditSpent(DomainEvent, frozen=True, kw_only=True):
+    """Unapplied credit of an invoice was set against another one, paid back, or turned into credit (decision 23).
+
+    `amount`: as on the invoice, with tax; `net`: what the ledger has of it. `to_invoice`: which it was set against.
+    `parts`: which accruals are paid by so much less (below zero) or more. Only a refund is booked.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.unapplied_credit_spent.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    invoice: UUID
+    use: UnappliedUse
+    amount: Decimal
+    net: Decimal
+    to_invoice: UUID | None = None
+    booked_at: Instant
+    parts: tuple[AppliedPart, ...] = ()
+    transactions: tuple[Transaction, ...] = ()
 
 
 class ReceivableWrittenOff(DomainEvent, frozen=True, kw_only=True):
@@ -518,6 +559,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     InvoicePaymentAuthorized,
     InvoicePaymentSettled,
     InvoiceUsageCredited,
+    UnappliedCreditSpent,
     ReceivableWrittenOff,
     AdvanceWrittenOff,
     EarningsRecognized,
@@ -538,6 +580,7 @@ CreditPoolEvent = (
     | InvoicePaymentAuthorized
     | InvoicePaymentSettled
     | InvoiceUsageCredited
+    | UnappliedCreditSpent
     | ReceivableWrittenOff
     | AdvanceWrittenOff
     | EarningsRecognized

@@ -79,7 +79,7 @@ def authorize_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayme
     if amount <= 0:
         return None
     accruals = _meant(pool, request)
-    parts, excess = _apply(accruals, amount, lambda accrual: accrual.open)
+    parts, excess = hand_out(accruals, amount, lambda accrual: accrual.open)
     if excess and not request.over_payment:
         raise AuthorizationExceedsAccrued(amount, amount - excess, request.charge)
 
@@ -88,7 +88,7 @@ def authorize_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayme
     for accrual, share in parts:
         postings.add(templates.authorize(accrual.route, share, at, spend=request.charge))
     if excess:
-        postings.add(templates.authorize(_invoice_route(pool, accruals), excess, at, spend=request.charge))
+        postings.add(templates.authorize(invoice_route(pool, accruals), excess, at, spend=request.charge))
     return InvoicePaymentAuthorized(
         currency=pool.currency,
         charge=request.charge,
@@ -111,7 +111,7 @@ def release_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePayment
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
-    parts, excess = _apply(_meant(pool, request), amount, lambda accrual: accrual.authorized - accrual.settled)
+    parts, excess = hand_out(_meant(pool, request), amount, lambda accrual: accrual.authorized - accrual.settled)
     if excess:
         raise CreditExceedsAccrued(amount, amount - excess, request.charge)
 
@@ -143,8 +143,8 @@ def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentS
     if amount <= 0:
         return None
     accruals = _meant(pool, request)
-    promised, rest = _apply(accruals, amount, lambda accrual: accrual.authorized - accrual.settled)
-    unpromised, excess = _apply(accruals, rest, lambda accrual: accrual.open)
+    promised, rest = hand_out(accruals, amount, lambda accrual: accrual.authorized - accrual.settled)
+    unpromised, excess = hand_out(accruals, rest, lambda accrual: accrual.open)
 
     postings = Postings()
     at = when(request.booked_at, request)
@@ -156,13 +156,14 @@ def settle_invoice(pool: CreditPool, request: InvoicePayment) -> InvoicePaymentS
         _authorize_and_settle(postings, accrual.route, share, at, request)
         parts.append(AppliedPart(accrual=accrual.sequence, amount=share, authorized=share))
     if excess:
-        _authorize_and_settle(postings, _invoice_route(pool, accruals), excess, at, request)
+        _authorize_and_settle(postings, invoice_route(pool, accruals), excess, at, request)
         parts.append(AppliedPart(amount=excess, authorized=excess))
     return InvoicePaymentSettled(
         currency=pool.currency,
         charge=request.charge,
         run=request.run,
         line=request.line,
+        invoice=request.invoice if excess else None,
         amount=amount,
         booked_at=request.booked_at,
         parts=tuple(parts),
@@ -182,7 +183,7 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
-    parts, excess = _apply(_meant(pool, request), amount, lambda accrual: accrual.amount - accrual.credited)
+    parts, excess = hand_out(_meant(pool, request), amount, lambda accrual: accrual.amount - accrual.credited)
     if excess:
         raise CreditExceedsAccrued(amount, amount - excess, request.charge)
 
@@ -200,7 +201,10 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
         charge=request.charge,
         run=request.run,
         line=request.line,
+        invoice=request.invoice if request.freed else None,
         amount=amount,
+        freed=request.freed,
+        freed_net=request.freed_net,
         booked_at=request.booked_at,
         parts=tuple(applied),
         transactions=postings.all(),
@@ -229,7 +233,7 @@ def _write_off(
     amount = pool.currency.rounded(request.amount)
     if amount <= 0:
         return None
-    parts, excess = _apply(_meant(pool, request), amount, available)
+    parts, excess = hand_out(_meant(pool, request), amount, available)
     if excess:
         raise CreditExceedsAccrued(amount, amount - excess, request.charge)
 
@@ -263,7 +267,7 @@ def _meant(pool: CreditPool, request: InvoicePayment) -> list[Accrual]:
     ]
 
 
-def _apply(
+def hand_out(
     accruals: Sequence[Accrual], amount: Decimal, available: Callable[[Accrual], Decimal]
 ) -> tuple[list[tuple[Accrual, Decimal]], Decimal]:
     """Hand an amount out over accruals, oldest first; returns the shares and what none of them can take."""
@@ -281,7 +285,7 @@ def _applied(parts: Sequence[tuple[Accrual, Decimal]], excess: Decimal) -> tuple
     return (*applied, AppliedPart(amount=excess)) if excess else tuple(applied)
 
 
-def _invoice_route(pool: CreditPool, accruals: Sequence[Accrual]) -> Route:
+def invoice_route(pool: CreditPool, accruals: Sequence[Accrual]) -> Route:
     """Where money lands that no accrual asks for."""
     if accruals:
         return accruals[-1].route

@@ -223,11 +223,18 @@ class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return self.amount - self.credited - self.written_off - self.authorized
 
 
+class Unapplied(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is left of the unapplied credit of an invoice: with tax, as the invoice has it, and without."""
+
+    amount: Decimal = ZERO
+    net: Decimal = ZERO
+
+
 class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A customer's credit in one currency. Never changed once it is handed out.
 
     `charges`: unsealed slices by charge; `unrecognized` and `uncovered`: the charges that have any such slice;
-    `final`: those that will not move again and whose slices still wait.
+    `final`: those that will not move again and whose slices still wait. `unapplied`: by the invoice it arose on.
     """
 
     currency: Currency
@@ -239,6 +246,7 @@ class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
     final: set[UUID] = set()
     purchases: dict[UUID, Purchase] = {}
     accruals: dict[int, Accrual] = {}
+    unapplied: dict[UUID, Unapplied] = {}
     next_lot: int = 1
     next_slice: int = 1
     next_accrual: int = 1

@@ -143,3 +143,14 @@ class NothingToReverse(CommandRefused):
     asked: object = None
     left: object = None
     purchase: object = None
+
+
+@dataclass(eq=False)
+class NothingUnapplied(CommandRefused):
+    """Less unapplied credit is left of an invoice than was to be used (decision 23)."""
+
+    code: ClassVar[str] = "nothing_unapplied"
+    text: ClassVar[str] = "cannot use {asked}: {left} of unapplied credit of invoice {invoice} is left"
+    asked: object = None
+    left: object = None
+    invoice: object = None

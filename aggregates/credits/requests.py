@@ -13,10 +13,16 @@ from uuid import UUID
 
 import msgspec
 
-from aggregates.credits.events import PaymentAdjustment, PurchaseSettlement, RecognitionKind, SettlementMode
+from aggregates.credits.events import (
+    PaymentAdjustment,
+    PurchaseSettlement,
+    RecognitionKind,
+    SettlementMode,
+    UnappliedUse,
+)
 from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY, TaxBehavior
 from aggregates.policies import RecognizeInvoiced, UsageCreditCut
-from aggregates.values.decimals import ONE
+from aggregates.values.decimals import ONE, ZERO
 from aggregates.values.money import Currency
 from aggregates.values.period import Duration, Instant, Period
 
@@ -180,14 +186,32 @@ class AccrueUsage(Request, frozen=True, kw_only=True):
 class InvoicePayment(Request, frozen=True, kw_only=True):
     """A payment fact, credit note or write-off of invoiced usage: of a charge, narrowed by run and line (ledger §6.5).
 
-    `over_payment`: an authorization above what was accrued is declared and taken as it is.
+    `over_payment`: an authorization above what was accrued is declared and taken as it is. `invoice`: where unapplied
+    credit comes about: by a payment beyond all accruals, or a note on what was paid (`freed`, with tax; `freed_net`).
     """
 
     charge: UUID | None
     run: UUID | None = None
     line: UUID | None = None
+    invoice: UUID | None = None
     amount: Decimal
+    freed: Decimal = ZERO
+    freed_net: Decimal = ZERO
     over_payment: bool = False
+    booked_at: Instant
+
+
+class SpendUnapplied(Request, frozen=True, kw_only=True):
+    """Use unapplied credit of an invoice, with tax, for another invoice, a refund or a grant (decision 23).
+
+    `settles`: the lines that are paid by it, and with how much net.
+    """
+
+    invoice: UUID
+    amount: Decimal
+    use: UnappliedUse
+    to_invoice: UUID | None = None
+    settles: tuple[tuple[UUID, Decimal], ...] = ()
     booked_at: Instant
 
 

@@ -25,6 +25,7 @@ from aggregates.credits.pool import (
     Realized,
     Recognition,
     Slice,
+    Unapplied,
 )
 from aggregates.credits.slices import accrued_again, shorter, total_of, with_recognition, without, without_recognition
 from aggregates.event import Recorded
@@ -80,6 +81,7 @@ class _Hand:
             final=pool.final.copy(),
             purchases=pool.purchases.copy(),
             accruals=pool.accruals.copy(),
+            unapplied=pool.unapplied.copy(),
             next_lot=pool.next_lot,
             next_slice=pool.next_slice,
             next_accrual=pool.next_accrual,
@@ -121,10 +123,17 @@ class _Hand:
             case e.InvoicePaymentSettled() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, settled=part.amount, authorized=part.authorized)
+                    if part.accrual is None:
+                        self._unapplied(body.invoice, part.amount, part.amount)
             case e.InvoiceUsageCredited() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, credited=part.amount)
                     self._unrecognize_accrual(part.accrual, part.unrecognized)
+                self._unapplied(body.invoice, body.freed, body.freed_net)
+            case e.UnappliedCreditSpent() as body:
+                for part in body.parts:
+                    self._on_accrual(part.accrual, settled=part.amount, authorized=part.amount)
+                self._unapplied(body.invoice, -body.amount, -body.net)
             case e.ReceivableWrittenOff() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, written_off=part.amount)
@@ -356,6 +365,14 @@ class _Hand:
             accrual = self.pool.accruals[sequence]
             sums = {name: getattr(accrual, name) + amount for name, amount in added.items()}
             self.pool.accruals[sequence] = _replace(accrual, **sums)
+
+    def _unapplied(self, invoice: UUID | None, amount: Decimal, net: Decimal) -> None:
+        """Unapplied credit of an invoice grows, or shrinks; one that has none left is forgotten."""
+        if invoice is None:
+            return
+        before = self.pool.unapplied.pop(invoice, Unapplied())
+        if before.amount + amount:
+            self.pool.unapplied[invoice] = Unapplied(before.amount + amount, before.net + net)
 
     def _unrecognize_accrual(self, sequence: int | None, amount: Decimal) -> None:
         if sequence is not None and amount:

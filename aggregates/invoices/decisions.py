@@ -26,6 +26,7 @@ from aggregates.invoices.effects import (
     LineDeletionUnsupported,
     LineEditAsked,
     LineRemoved,
+    UnappliedCreditRequested,
 )
 from aggregates.invoices.events import (
     DeletionReason,
@@ -42,6 +43,7 @@ from aggregates.invoices.events import (
 from aggregates.invoices.facts import InvoiceFacts
 from aggregates.invoices.lifecycle import FAILED_AT, PATH, fire, require
 from aggregates.invoices.lines import LineDraft, LineKind, check_content
+from aggregates.invoices.payments import give_back_unapplied
 from aggregates.invoices.refusals import (
     CannotUpdateChargeManagedLine,
     CreditNotesUnavailable,
@@ -196,7 +198,7 @@ def apply(draft: Draft, effects: Sequence[InvoiceEffect], facts: InvoiceFacts) -
 
     Raises, for each effect in turn: `InvoiceNotFound`, `LineNotFound`; for updates `InvoiceOperationRefused` on an
     immutable invoice, then `ValidationFailed` with what `check_content` finds; for credit `CreditNotesUnavailable`,
-    `InvoiceOperationRefused`, `CreditExceedsLine`. A draft that is left without lines is deleted at the end.
+    `InvoiceOperationRefused`, `CreditExceedsLine`; for unapplied credit `UnappliedCreditExceeded`. A draft that is left without lines is deleted at the end.
     """
     turns: dict[UUID, InvoiceTurn] = {}
     notices: list[InvoiceNotice] = []
@@ -209,6 +211,8 @@ def apply(draft: Draft, effects: Sequence[InvoiceEffect], facts: InvoiceFacts) -
                 _delete_or_credit(turn, effect.line_id)
             case CreditNoteRequested():
                 _credit(turn, effect)
+            case UnappliedCreditRequested():
+                give_back_unapplied(turn, effect)
             case _ as unreachable:
                 assert_never(unreachable)
         notices += turn.notices

@@ -75,7 +75,21 @@ class CreditNoteRequested(msgspec.Struct, frozen=True, kw_only=True):
     set_off: UUID | None = None
 
 
-InvoiceEffect: TypeAlias = InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested
+class UnappliedCreditRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """So much unapplied credit, with tax, is to go back to the customer: paid back, or as credit (lifecycles §16.6).
+
+    `run_id`: the run that was paid for; the source of the credit.
+    """
+
+    invoice_id: UUID
+    amount: Decimal
+    as_credit: bool
+    run_id: UUID
+
+
+InvoiceEffect: TypeAlias = (
+    InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested | UnappliedCreditRequested
+)
 
 
 # ── from invoices to charges ─────────────────────────────────────────────────────────────────────────────────
@@ -278,5 +292,27 @@ class UnappliedCreditRefunded(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
 
 
-InvoiceNotice: TypeAlias = LineNotice | SyncRequested | ExcessReceived | UnappliedCreditRefunded
+class UnappliedCreditGranted(msgspec.Struct, frozen=True, kw_only=True):
+    """Unapplied credit is to become credit of the customer; `run_id`: what had been paid for."""
+
+    customer: str
+    invoice_id: UUID
+    amount: Decimal
+    currency: Currency
+    run_id: UUID
+
+
+class UnappliedCreditApplied(msgspec.Struct, frozen=True, kw_only=True):
+    """Unapplied credit of an invoice was set against another one; `settles`: its lines, and their net of it."""
+
+    customer: str
+    invoice_id: UUID
+    amount: Decimal
+    currency: Currency
+    to_invoice: UUID
+    settles: tuple[tuple[UUID, Decimal], ...]
+
+
+UnappliedNotice: TypeAlias = UnappliedCreditRefunded | UnappliedCreditGranted | UnappliedCreditApplied
+InvoiceNotice: TypeAlias = LineNotice | SyncRequested | ExcessReceived | UnappliedNotice
 """Everything an invoice can ask to be carried out in the same save."""

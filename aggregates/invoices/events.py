@@ -311,12 +311,14 @@ class UnappliedCreditUsed(DomainEvent, frozen=True, kw_only=True):
     """Unapplied credit that arose here was set against another invoice, or refunded where none is named.
 
     `set_off`: it became credit of the customer's balance, as that run comes to less than nothing (run rating R14).
+    `as_credit`: it was turned into credit instead, because the charge that was paid was deleted (lifecycles §16.6).
     """
 
     NAME: ClassVar[str] = "invoice.unapplied_credit_used.v1"
     amount: Decimal
     invoice_id: UUID | None = None
     set_off: UUID | None = None
+    as_credit: bool = False
 
 
 EVENTS: tuple[type[DomainEvent], ...] = (

@@ -15,7 +15,9 @@ from aggregates.invoices.effects import (
     LinePaymentFailed,
     LineWrittenOff,
     PaymentSource,
+    UnappliedCreditGranted,
     UnappliedCreditRefunded,
+    UnappliedCreditRequested,
 )
 from aggregates.invoices.events import (
     InvoiceWrittenOff,
@@ -169,6 +171,25 @@ def refund_unapplied(
         )
     )
     return turn.told()
+
+
+def give_back_unapplied(turn: InvoiceTurn, asked: UnappliedCreditRequested) -> None:
+    """Pay unapplied credit back, or let it become credit, as the deletion of a charge asks for (lifecycles §16.6).
+
+    Raises `UnappliedCreditExceeded`.
+    """
+    invoice = turn.invoice
+    if asked.amount > invoice.unapplied:
+        raise UnappliedCreditExceeded(asked=asked.amount, left=invoice.unapplied, invoice_id=invoice.id)
+    turn.emit(UnappliedCreditUsed(amount=asked.amount, as_credit=asked.as_credit))
+    whose, amount, currency = invoice.customer, asked.amount, invoice.currency
+    turn.notices.append(
+        UnappliedCreditGranted(
+            customer=whose, invoice_id=invoice.id, amount=amount, currency=currency, run_id=asked.run_id
+        )
+        if asked.as_credit
+        else UnappliedCreditRefunded(customer=whose, invoice_id=invoice.id, amount=amount, currency=currency)
+    )
 
 
 # ── what a report may say ────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from aggregates.invoices.effects import (
     LinePaymentSettled,
     LineReinstated,
     PaymentSource,
+    UnappliedCreditApplied,
 )
 from aggregates.invoices.events import LineShare, PaymentSettled, UnappliedCreditUsed
 from aggregates.invoices.lines import InvoiceLine, LineKind, Portion
@@ -56,8 +57,8 @@ def total_of(shares: Sequence[Share]) -> Decimal:
     return sum((share.portion.amount for share in shares), ZERO)
 
 
-def receive(turn: InvoiceTurn, amount: Decimal, reference: str | None, source: PaymentSource) -> None:
-    """Record that money arrived, and note what the charges have to be told of it.
+def receive(turn: InvoiceTurn, amount: Decimal, reference: str | None, source: PaymentSource) -> list[Share]:
+    """Record that money arrived, and note what the charges have to be told of it; the shares of the lines.
 
     What was promised is taken first on every line, then the rest of what is open; what had been written off comes
     last and is reinstated before it is paid (decision 22).
@@ -100,6 +101,7 @@ def receive(turn: InvoiceTurn, amount: Decimal, reference: str | None, source: P
         turn.tell(LinePaymentSettled, line, amount=portion.amount, net=portion.net, in_full=in_full, source=source)
     if excess:
         turn.notices.append(_excess(turn.invoice, excess))
+    return paid
 
 
 def apply_unapplied_credit(turn: InvoiceTurn) -> None:
@@ -118,7 +120,17 @@ def apply_unapplied_credit(turn: InvoiceTurn) -> None:
         amount = min(source.unapplied, turn.invoice.open)
         if amount > 0 and source.currency == turn.invoice.currency:
             turn.draft.emit(source.stream, UnappliedCreditUsed(amount=amount, invoice_id=turn.invoice_id))
-            receive(turn, amount, None, PaymentSource.UNAPPLIED_CREDIT)
+            paid = receive(turn, amount, None, PaymentSource.UNAPPLIED_CREDIT)
+            turn.notices.append(
+                UnappliedCreditApplied(
+                    customer=source.customer,
+                    invoice_id=source.id,
+                    amount=amount,
+                    currency=source.currency,
+                    to_invoice=turn.invoice_id,
+                    settles=tuple((share.line.line_id, share.portion.net) for share in paid),
+                )
+            )
 
 
 def _by_line(shares: Sequence[Share]) -> list[Share]:

@@ -132,11 +132,19 @@ def delete(
     session: Session,
     charge: ChargeId,
     refund: Annotated[str, typer.Option(help="correct gives consumed credit back, ignore leaves it.")] = "correct",
+    invoice_refund: Annotated[
+        str,
+        typer.Option(help="What was paid of it: grant_credits makes it credit, refund pays it back, ignore keeps it."),
+    ] = "grant_credits",
     intent_version: Version = None,
 ) -> Shown:
     """Delete a charge. Its history stays."""
     changed = session.ledger.charges.delete(
-        charge, credit_refund=cast("Any", refund), intent_version=intent_version, command_id=session.command_id
+        charge,
+        credit_refund=cast("Any", refund),
+        invoice_refund=cast("Any", invoice_refund),
+        intent_version=intent_version,
+        command_id=session.command_id,
     )
     return show_charge(changed)
 

@@ -484,7 +484,7 @@ class Player:
         rounds = self.ledger.charges.rounds
 
         def decided(work: Work) -> None:
-            decide(work, rounds, rounds.facts(work, self.customer, issuing=True))
+            decide(work, rounds, rounds.facts(work, self.customer, issuing=FIAT["USD"]))
 
         self.ledger.charges._context.send("scenario", self.customer, None, None, answer=type(None), decide=decided)
 

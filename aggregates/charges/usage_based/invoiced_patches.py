@@ -298,6 +298,7 @@ def delete(turn: Turn, patch: Delete) -> bool:
             layer=patches.layer_to_delete(charge, patch),
             intent_deleted_at=turn.facts.instant,
             credit_refund=patch.credit_refund,
+            invoice_refund=patch.invoice_refund,
             moved=turn.moved(Status.DELETED, Trigger.DELETE, None),
         )
     )

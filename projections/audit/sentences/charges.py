@@ -25,6 +25,7 @@ from aggregates.charges.events import (
     GatheringLineUpserted,
     InvoiceIssueRecorded,
     InvoiceLineLinked,
+    InvoiceRefund,
     Moved,
     OverrideCleared,
     OverrideSet,
@@ -81,6 +82,11 @@ LATE = {
     LateOutcome.LEFT: "stays unbilled",
     LateOutcome.DISMISSED: "is not billed, as somebody decided",
     LateOutcome.BILLED: "is billed",
+}
+PAID_FOR = {
+    InvoiceRefund.REFUND: ", what was paid for it is paid back",
+    InvoiceRefund.GRANT_CREDITS: ", what was paid for it becomes credit",
+    InvoiceRefund.IGNORE: "",
 }
 
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
@@ -229,9 +235,9 @@ def _of_realization(
             return f"Run {words.short(run_id)} no longer counts, because {REASONS[why]}"
         case ChargeReopened(reason=cause, moved=moved):
             return f"Charge reopened, because {REOPENED[cause]}: {moved.status_from} → {moved.status_to}{_next(moved)}"
-        case ChargeDeleted(credit_refund=refund, layer=layer):
+        case ChargeDeleted(credit_refund=refund, invoice_refund=paid, layer=layer):
             kept = "given back" if refund is CreditRefund.CORRECT else "left consumed"
-            return f"Charge deleted in its {layer}; credit it had consumed is {kept}"
+            return f"Charge deleted in its {layer}; credit it had consumed is {kept}{PAID_FOR[paid]}"
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -109,8 +109,9 @@ def _paying(body: InvoiceEvent, currency: Currency | None) -> str | None:
             return f"{words.amount(amount, currency)} written off" + _because(reason)
         case e.UnappliedCreditUsed(amount=amount, set_off=run) if run is not None:
             return f"{words.amount(amount, currency)} that were paid are credit of the customer now"
-        case e.UnappliedCreditUsed(amount=amount, invoice_id=invoice):
+        case e.UnappliedCreditUsed(amount=amount, invoice_id=invoice, as_credit=as_credit):
             used = f"set against invoice {words.short(invoice)}" if invoice else "refunded"
+            used = "turned into credit" if as_credit else used
             return f"{words.amount(amount, currency)} of unapplied credit {used}"
         case _:
             return None

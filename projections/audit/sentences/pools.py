@@ -30,6 +30,8 @@ from aggregates.credits.events import (
     SegmentState,
     SettlementMode,
     SlicesSealed,
+    UnappliedCreditSpent,
+    UnappliedUse,
 )
 from aggregates.event import Recorded
 from projections.audit import words
@@ -77,10 +79,25 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
         case GrantCancelled() as body:
             gone = words.clause(" of ", words.amount(body.amount, body.currency) if body.amount else "")
             return f"Scheduled grant {words.short(body.purchase)}{gone} cancelled before it became effective"
+        case UnappliedCreditSpent() as body:
+            return _spent(body)
         case SlicesSealed() as body:
             return _sealed(body)
         case _ as body:
             return _of_invoice(body)
+
+
+def _spent(body: UnappliedCreditSpent) -> str:
+    where = f"of unapplied credit of invoice {words.short(body.invoice)}"
+    figure = words.amount(body.amount, body.currency)
+    match body.use:
+        case UnappliedUse.APPLIED:
+            to = f"invoice {words.short(body.to_invoice)}" if body.to_invoice else "another invoice"
+            return f"{figure} {where} set against {to}"
+        case UnappliedUse.REFUNDED:
+            return f"{figure} {where} paid back"
+        case UnappliedUse.GRANTED:
+            return f"{figure} {where} turned into credit"
 
 
 def _sealed(body: SlicesSealed) -> str:

@@ -1,0 +1,99 @@
+"""What invoices say of money that nobody asks for any more, carried out in the pool of its currency (decisions 23, 27).
+
+The pool knows which invoices have unapplied credit, so that issuing the next one does not look through all of them.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+from uuid import UUID
+
+from aggregates.credits import decisions as pools
+from aggregates.credits.events import UnappliedUse
+from aggregates.credits.pool import CreditPool
+from aggregates.credits.requests import InvoicePayment, OpenBalance, SpendUnapplied
+from aggregates.credits.unapplied import net_of
+from aggregates.event import Stream
+from aggregates.invoices.effects import (
+    ExcessReceived,
+    UnappliedCreditApplied,
+    UnappliedCreditGranted,
+    UnappliedCreditRefunded,
+    UnappliedNotice,
+)
+from aggregates.values.decimals import ONE
+from aggregates.values.identifiers import pool_id
+from aggregates.values.money import Currency
+from aggregates.values.period import Instant, instant
+from ledger.units import Work
+
+
+def stream_of(work: Work, customer: str, currency: Currency) -> Stream:
+    """The pool in which the customer's money of a fiat currency is booked."""
+    return Stream("credit_pool", pool_id(work.namespace, customer, currency.key), customer)
+
+
+def arisen(work: Work, customer: str, currency: Currency) -> tuple[UUID, ...]:
+    """The invoices on which unapplied credit of the customer is left, oldest first."""
+    pool: CreditPool | None = work.state(stream_of(work, customer, currency))
+    return tuple(sorted(pool.unapplied)) if pool is not None else ()
+
+
+def keep_excess(work: Work, notice: ExcessReceived, closed_until: Instant | None) -> None:
+    """Money nobody asked for is the customer's unapplied credit: open receivable above zero (decision 27)."""
+    stream = stream_of(work, notice.customer, notice.currency)
+    request = InvoicePayment(
+        charge=notice.charge_id,
+        line=notice.line_id,
+        invoice=notice.invoice_id,
+        amount=notice.amount,
+        booked_at=instant(work.now),
+        closed_until=closed_until,
+    )
+    event = pools.settle_invoice(_pool(work, stream, notice.currency), request)
+    if event is not None:
+        work.draft.emit(stream, event)
+
+
+def spend(work: Work, notice: UnappliedNotice, closed_until: Instant | None) -> None:
+    """Book what becomes of unapplied credit: it is set against an invoice, paid back, or becomes credit.
+
+    Credit is what had been paid, not a gift: of cost basis 1, without expiry, the run as its source (decision 20).
+    """
+    stream = stream_of(work, notice.customer, notice.currency)
+    now = instant(work.now)
+    match notice:
+        case UnappliedCreditApplied():
+            use, to_invoice, settles = UnappliedUse.APPLIED, notice.to_invoice, notice.settles
+        case UnappliedCreditRefunded():
+            use, to_invoice, settles = UnappliedUse.REFUNDED, None, ()
+        case UnappliedCreditGranted():
+            use, to_invoice, settles = UnappliedUse.GRANTED, None, ()
+        case _ as unreachable:
+            assert_never(unreachable)
+    request = SpendUnapplied(
+        invoice=notice.invoice_id,
+        amount=notice.amount,
+        use=use,
+        to_invoice=to_invoice,
+        settles=settles,
+        booked_at=now,
+        closed_until=closed_until,
+    )
+    pool = _pool(work, stream, notice.currency)
+    if isinstance(notice, UnappliedCreditGranted):
+        credit = OpenBalance(
+            source=notice.run_id,
+            amount=net_of(pool, request),
+            settled=False,
+            cost_basis=ONE,
+            effective_at=now,
+            closed_until=closed_until,
+        )
+        work.draft.emit(stream, pools.open_balance(pool, credit))
+    work.draft.emit(stream, pools.spend_unapplied(_pool(work, stream, notice.currency), request))
+
+
+def _pool(work: Work, stream: Stream, currency: Currency) -> CreditPool:
+    state: CreditPool | None = work.state(stream)
+    return state if state is not None else CreditPool.empty(currency)
