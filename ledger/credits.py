@@ -29,10 +29,12 @@ from aggregates.credits.requests import (
     WriteOffAdvance,
 )
 from aggregates.event import DomainEvent, Stream
+from aggregates.values.decimals import ZERO
 from aggregates.values.errors import Findings, PreconditionFailed
 from aggregates.values.identifiers import GroupRef, pool_id
 from aggregates.values.money import Currency, fiat
 from aggregates.values.period import Instant, instant
+from ledger import pools as covering
 from ledger import validation
 from ledger.advance import index
 from ledger.charges import Charges
@@ -240,6 +242,32 @@ class Credits:
         asked = (customer, currency, amount, charge)
         return self._write_off("recover", pools.reinstate_advance, asked, command_id)
 
+    def cover_advance(self, customer: str, currency: str = "USD", *, command_id: CommandId = None) -> Decimal:
+        """Let free credit take over usage beyond credit, oldest first; answers what advance is left (ledger §17).
+
+        Credit and open advance lie side by side where a correction gave credit back: 4 are free, 10 of advance are
+        open, and afterwards 6. A purchase would cover the same: advance that shares a feature with the credit, booked
+        before it expires. The balance stays as it is; what was covered is revenue. Nothing to cover is no error.
+
+        Raises `CustomerNotFound`, `CurrencyNotFound`.
+        """
+        self._context.look.customer(customer)
+        found = self._context.look.currency(currency)
+        stream = Stream("credit_pool", pool_id(self._context.namespace, customer, found.key), customer)
+
+        def carry_out(work: Work) -> WriteOffAnswer:
+            work.load(stream)
+            covering.cover_advance(work, stream, None, _dated(self._context, work).closed_until)
+            index(work)
+            pool: CreditPool | None = work.draft.state(stream.id)
+            return WriteOffAnswer(pool.uncovered_advance if pool is not None else ZERO)
+
+        done = self._context.send(
+            "credits.cover_advance", customer, found, command_id, answer=WriteOffAnswer, decide=carry_out
+        )
+        answer: WriteOffAnswer = done.answer
+        return answer.left
+
     def purchase(self, purchase: UUID | str) -> Purchase:
         """What was granted, voided, authorized, received and refunded of a purchase, as the pool has it.
 
@@ -381,7 +409,7 @@ class PurchaseAnswer(msgspec.Struct, frozen=True):
 
 
 class WriteOffAnswer(msgspec.Struct, frozen=True):
-    """What a receipt keeps of a write-off: the advance that nobody has covered or given up since."""
+    """What a receipt keeps of a write-off or a cover: the advance that nobody has covered or given up since."""
 
     left: Decimal
 

@@ -8,27 +8,45 @@ reads those events of the pool's stream that concern its charge.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
+=======
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+>>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
 from uuid import UUID
 
 from aggregates import customers, namespaces
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits import state as pool_state
+<<<<<<< HEAD
 from aggregates.credits.histories import history_of, lots_opened, lots_taken
+=======
+from aggregates.credits.events import AdvanceCovered, CreditReturned
+>>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
 from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import Recognize, RecognizeAccrual, Seal
+from aggregates.credits.requests import CoverAdvance, Recognize, RecognizeAccrual, Seal
 from aggregates.customers import Customer, Profile
+<<<<<<< HEAD
 from aggregates.event import AnyRecorded, Stream
+=======
+from aggregates.event import DomainEvent, Stream
+>>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
 from aggregates.lifecycle import Status
 from aggregates.namespaces import NamespaceState
-from aggregates.policies import Policies, RecognizeCredit, RecognizeInvoiced
+from aggregates.policies import OfferReleasedCredit, Policies, RecognizeCredit, RecognizeInvoiced
 from aggregates.runs.state import RealizationRun
+<<<<<<< HEAD
 from aggregates.values.errors import LedgerError
+=======
+from aggregates.values.decimals import EXACT, ZERO
+>>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
 from aggregates.values.period import Duration, Instant, instant
 from ledger.store import mapper
 from ledger.store.follow import Follower
@@ -50,6 +68,7 @@ def follow_up(work: Work) -> None:
         return
     settings = _settings(work)
     for stream in held:
+        _offer_released(work, stream, settings)
         if settings.policies.recognize_credit is RecognizeCredit.WHEN_USED:
             _recognize(work, stream, settings.closed_until)
         if settings.policies.recognize_invoiced is not RecognizeInvoiced.NEVER:
@@ -65,6 +84,44 @@ def _settings(work: Work) -> NamespaceState:
 def _profile(work: Work, customer: str, settings: NamespaceState) -> Profile:
     known: Customer | None = work.state(customers.stream(work.namespace, customer))
     return customers.effective(known.profile if known is not None else None, settings.profile)
+
+
+def cover_advance(work: Work, stream: Stream, lots: dict[int, Decimal] | None, closed_until: Instant | None) -> None:
+    """Let free credit of a pool take over open advance, lot by lot; `lots` bounds which, and how much of each."""
+    left = dict(lots) if lots is not None else None
+    while (pool := work.draft.state(stream.id)) is not None:
+        request = CoverAdvance(lots=left, booked_at=instant(work.now), closed_until=closed_until)
+        event = pools.cover_advance(pool, request)
+        if event is None:
+            return
+        work.draft.emit(stream, event)
+        if left is not None:
+            left[event.lot] = EXACT.subtract(left[event.lot], event.amount)
+
+
+def _offer_released(work: Work, stream: Stream, settings: NamespaceState) -> None:
+    """Credit that a correction of this decision gave back covers the oldest open advance (lifecycles §22 row 18)."""
+    bodies = [record.body for record in work.draft.records if record.stream == stream.id]
+    if not any(isinstance(body, CreditReturned) for body in bodies):
+        return
+    profile = _profile(work, stream.customer or "", settings)
+    policies = customers.policies_for(settings.policies, profile)
+    if policies.offer_released_credit is not OfferReleasedCredit.ON:
+        return
+    cover_advance(work, stream, _released(bodies), settings.closed_until)
+
+
+def _released(bodies: Sequence[DomainEvent]) -> dict[int, Decimal]:
+    """What came back to each lot, less what of it covers advance already."""
+    released: dict[int, Decimal] = {}
+    for body in bodies:
+        if isinstance(body, CreditReturned):
+            for part in body.parts:
+                if part.lot is not None:
+                    released[part.lot] = EXACT.add(released.get(part.lot, ZERO), part.amount)
+        elif isinstance(body, AdvanceCovered) and body.lot in released:
+            released[body.lot] = EXACT.subtract(released[body.lot], body.amount)
+    return released
 
 
 def _recognize_invoiced(work: Work, stream: Stream, settings: NamespaceState) -> None:

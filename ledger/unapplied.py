@@ -5,7 +5,6 @@ The pool knows which invoices have unapplied credit, so that issuing the next on
 
 from __future__ import annotations
 
-from typing import assert_never
 from uuid import UUID
 
 from aggregates.credits import decisions as pools
@@ -26,6 +25,13 @@ from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
 from ledger.units import Work
+
+
+_USES: dict[type[UnappliedNotice], UnappliedUse] = {
+    UnappliedCreditApplied: UnappliedUse.APPLIED,
+    UnappliedCreditRefunded: UnappliedUse.REFUNDED,
+    UnappliedCreditGranted: UnappliedUse.GRANTED,
+}
 
 
 def stream_of(work: Work, customer: str, currency: Currency) -> Stream:
@@ -62,21 +68,13 @@ def spend(work: Work, notice: UnappliedNotice, closed_until: Instant | None) -> 
     """
     stream = stream_of(work, notice.customer, notice.currency)
     now = instant(work.now)
-    match notice:
-        case UnappliedCreditApplied():
-            use, to_invoice, settles = UnappliedUse.APPLIED, notice.to_invoice, notice.settles
-        case UnappliedCreditRefunded():
-            use, to_invoice, settles = UnappliedUse.REFUNDED, None, ()
-        case UnappliedCreditGranted():
-            use, to_invoice, settles = UnappliedUse.GRANTED, None, ()
-        case _ as unreachable:
-            assert_never(unreachable)
+    is_applied = isinstance(notice, UnappliedCreditApplied)
     request = SpendUnapplied(
         invoice=notice.invoice_id,
         amount=notice.amount,
-        use=use,
-        to_invoice=to_invoice,
-        settles=settles,
+        use=_USES[type(notice)],
+        to_invoice=notice.to_invoice if is_applied else None,
+        settles=notice.settles if is_applied else (),
         booked_at=now,
         closed_until=closed_until,
     )

@@ -95,12 +95,12 @@ class InvoiceRefund(StrEnum):
     100.00 were paid for a fee that is deleted. Its line is credited under all three.
     """
 
+    IGNORE = "ignore"
+    """100.00 are unapplied credit: set against the next invoice, or refunded on request."""
     REFUND = "refund"
     """100.00 are paid back."""
     GRANT_CREDITS = "grant_credits"
     """The customer has 100.00 of credit, which was paid for: its use is revenue, it does not expire."""
-    IGNORE = "ignore"
-    """100.00 are unapplied credit: set against the next invoice, or refunded on request."""
 
 
 class PaymentKind(StrEnum):

@@ -140,17 +140,17 @@ def _oldest_first(item: Slice) -> tuple[Instant, tuple[UUID, str, str, int]]:
 
 
 def post_backfill(
-    postings: Postings, lot: Lot, parts: Sequence[Part], attribution: Instant, at: When
+    postings: Postings, lot: Lot, parts: Sequence[Part], attribution: Instant, at: When, *, reallocated: bool = False
 ) -> list[BackfillElement]:
     """Attribute and translate each part; credit that expires is released from its plan at once.
 
     A part whose slice is booked after the grant's effective time was issued with the rest: ordinary credit until
     that time, when cover takes it out again (decision 36). 100 effective 1 January over an advance of 40 booked 31
-    January shows 100 in between and 60 after.
+    January shows 100 in between and 60 after. Credit that is `reallocated` was ordinary credit until now.
     """
     elements: list[BackfillElement] = []
     for item, amount in parts:
-        through_balance = item.booked_at > lot.effective_at
+        through_balance = reallocated or item.booked_at > lot.effective_at
         booked = at.at(max(attribution, item.booked_at))
         if through_balance:
             postings.add(templates.cover(lot.route, amount, booked, source=lot.source, spend=item.charge))

@@ -22,7 +22,7 @@ from aggregates.credits.identity import allocation_id
 from aggregates.credits.pool import Cover, CreditPool, Lot, Recognition, Slice
 from aggregates.credits.posting import Postings, not_before, opened, when
 from aggregates.credits.requests import Correct
-from aggregates.credits.slices import total_of
+from aggregates.credits.slices import attribution_of, total_of
 from aggregates.journal import templates
 from aggregates.journal.postings import EntryRef
 from aggregates.journal.templates import CollectLeg, When
@@ -275,6 +275,7 @@ class _Undoing:
                 amount=part.amount,
                 booked_at=booked_at,
                 backfill=part.cover.lot if part.cover else None,
+                attribution=attribution_of(part.item, part.cover) if part.cover else None,
                 lot=lot.sequence if lot else None,
                 lot_at=lot_at,
                 reopened_at=None if lot is None or lot_at is None else expiry_entry_at(lot.expires_at, lot_at),

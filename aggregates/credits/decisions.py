@@ -18,6 +18,7 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     void  cancel  refund                         a grant is taken back        §6.8, decision 37
     receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
     write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
+    cover_advance                                credit that is free again    §17
     seal                                         slices leave the state       §11
 """
 
@@ -27,6 +28,7 @@ from aggregates.credits.advance import open_advance
 from aggregates.credits.allocation import Allocation, AllocationKind, allocations
 from aggregates.credits.collection import collect, select
 from aggregates.credits.correction import correct, corrections
+from aggregates.credits.covering import cover_advance
 from aggregates.credits.deferral import recognize_accrual
 from aggregates.credits.invoicing import (
     accrue_usage,
@@ -68,6 +70,7 @@ __all__ = [
     "cancel",
     "collect",
     "correct",
+    "cover_advance",
     "corrections",
     "credit_invoice",
     "grant",

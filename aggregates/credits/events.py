@@ -18,7 +18,7 @@ import msgspec
 
 from aggregates.event import DomainEvent
 from aggregates.journal.chart import Route, Tax
-from aggregates.journal.postings import Transaction
+from aggregates.journal.postings import EntryRef, Transaction
 from aggregates.values.decimals import ZERO
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
@@ -133,7 +133,8 @@ class ReturnedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     `state`: what the part was before it was recognised, if it was; `recognized`: whether recognition was undone too.
     `backfill`: sequence of the lot whose grant had covered it. `booked_at`: when value leaves accrued. `lot`,
     `lot_at`: where and when credit is spendable again, absent for uncovered advance. `reopened_at`: when it will
-    expire again, absent for lots that never expire. `allocation`: the allocation the slice belongs to.
+    expire again, absent for lots that never expire. `allocation`: the allocation the slice belongs to. `attribution`:
+    the entry that covered it, where that lot had covered the slice more than once.
     """
 
     slice: int
@@ -143,6 +144,7 @@ class ReturnedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     amount: Decimal
     booked_at: Instant
     backfill: int | None = None
+    attribution: EntryRef | None = None
     lot: int | None = None
     lot_at: Instant | None = None
     reopened_at: Instant | None = None
@@ -167,10 +169,12 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `slice` with `backfill` (the covering lot) for credit, `accrual` for invoiced value. `entry`: ordinal of the
     accrued entry, which parts of one date, route, source and spend share. `booked_at`: when it moved;
     `accounting_date`, where that is another: the date of the value that it is the revenue of (decision 35).
+    `attribution`: as in `ReturnedPart`.
     """
 
     slice: int | None = None
     backfill: int | None = None
+    attribution: EntryRef | None = None
     accrual: int | None = None
     charge: UUID | None = None
     amount: Decimal
@@ -454,6 +458,22 @@ class ReceivableWrittenOff(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
+class AdvanceCovered(DomainEvent, frozen=True, kw_only=True):
+    """Credit that was free took over open advance (ledger §17, lifecycles §22 row 18).
+
+    `lot`: whose credit; each part was ordinary credit until it was taken out again (`through_balance`).
+    """
+
+    NAME: ClassVar[str] = "credit_pool.advance_covered.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    lot: int
+    amount: Decimal
+    booked_at: Instant
+    parts: tuple[BackfillElement, ...]
+    transactions: tuple[Transaction, ...]
+
+
 class AdvanceWrittenOff(DomainEvent, frozen=True, kw_only=True):
     """Usage beyond credit was given up as uncollectible; negative amounts take that back (decision 22)."""
 
@@ -561,6 +581,7 @@ EVENTS: tuple[type[DomainEvent], ...] = (
     InvoiceUsageCredited,
     UnappliedCreditSpent,
     ReceivableWrittenOff,
+    AdvanceCovered,
     AdvanceWrittenOff,
     EarningsRecognized,
     RecognitionReversed,
@@ -582,6 +603,7 @@ CreditPoolEvent = (
     | InvoiceUsageCredited
     | UnappliedCreditSpent
     | ReceivableWrittenOff
+    | AdvanceCovered
     | AdvanceWrittenOff
     | EarningsRecognized
     | RecognitionReversed

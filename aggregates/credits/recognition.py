@@ -16,7 +16,7 @@ from aggregates.credits.events import EarningsRecognized, RecognitionKind, Recog
 from aggregates.credits.pool import Accrual, Cover, CreditPool, Recognition, Slice
 from aggregates.credits.posting import Postings, not_before, opened, when
 from aggregates.credits.requests import Recognize, ReverseRecognition
-from aggregates.credits.slices import total_of
+from aggregates.credits.slices import attribution_of, total_of
 from aggregates.journal import templates
 from aggregates.journal.chart import Account, Route
 from aggregates.journal.postings import EntryRef
@@ -97,6 +97,7 @@ def _recognized_part(value: Eligible, at: When, entry: int) -> RecognizedPart:
     return RecognizedPart(
         slice=value.item.sequence if value.item else None,
         backfill=value.cover.lot if value.cover else None,
+        attribution=attribution_of(value.item, value.cover) if value.item and value.cover else None,
         accrual=value.accrual.sequence if value.accrual else None,
         charge=value.spend,
         amount=value.amount,
@@ -205,6 +206,7 @@ def reverse_recognition(pool: CreditPool, request: ReverseRecognition) -> Recogn
             RecognizedPart(
                 slice=part.slice,
                 backfill=part.backfill,
+                attribution=part.attribution,
                 accrual=part.accrual,
                 charge=part.charge,
                 amount=taken,
@@ -228,7 +230,7 @@ def _standing(pool: CreditPool, request: ReverseRecognition) -> Iterator[Recogni
         for accrual in pool.accruals.values():
             if request.charge in (None, accrual.charge):
                 for recognition in accrual.recognitions:
-                    part = _part(recognition, accrual.charge, accrual=accrual.sequence)
+                    part = _part(recognition, accrual)
                     yield Recognized(recognition.entry, part, accrual.route, None, recognition.when)
     if request.kind is not RecognitionKind.INVOICED:
         for realized in pool.charges.values():
@@ -239,31 +241,26 @@ def _standing(pool: CreditPool, request: ReverseRecognition) -> Iterator[Recogni
 
 def _standing_in(pool: CreditPool, item: Slice) -> Iterator[Recognized]:
     of_lots = [(item.lot, None, item.recognitions)] if item.lot is not None else []
-    for lot_sequence, backfill, recognitions in [*of_lots, *((c.lot, c.lot, c.recognitions) for c in item.covers)]:
+    for lot_sequence, cover, recognitions in [*of_lots, *((c.lot, c, c.recognitions) for c in item.covers)]:
         lot = pool.lots[lot_sequence]
         for recognition in recognitions:
             yield Recognized(
                 recognition.entry,
-                _part(recognition, item.charge, slice_=item.sequence, backfill=backfill),
+                _part(recognition, item, cover),
                 templates.accrued(lot.route, item.tax),
                 lot.source,
                 recognition.when,
             )
 
 
-def _part(
-    recognition: Recognition,
-    charge: UUID | None,
-    *,
-    slice_: int | None = None,
-    backfill: int | None = None,
-    accrual: int | None = None,
-) -> RecognizedPart:
+def _part(recognition: Recognition, of: Slice | Accrual, cover: Cover | None = None) -> RecognizedPart:
+    item = of if isinstance(of, Slice) else None
     return RecognizedPart(
-        slice=slice_,
-        backfill=backfill,
-        accrual=accrual,
-        charge=charge,
+        slice=item.sequence if item is not None else None,
+        backfill=cover.lot if cover is not None else None,
+        attribution=attribution_of(item, cover) if item is not None and cover is not None else None,
+        accrual=of.sequence if item is None else None,
+        charge=of.charge,
         amount=recognition.amount,
         booked_at=recognition.at,
         entry=recognition.entry.ordinal,

@@ -287,6 +287,13 @@ class WriteOffAdvance(Request, frozen=True, kw_only=True):
     booked_at: Instant
 
 
+class CoverAdvance(Request, frozen=True, kw_only=True):
+    """Let free credit take over open advance (ledger §17). `lots`: only these, each up to an amount; absent, all."""
+
+    lots: dict[int, Decimal] | None = None
+    booked_at: Instant
+
+
 class CancelGrant(Request, frozen=True, kw_only=True):
     """Cancel a grant that is not yet effective (ledger §6.8)."""
 

@@ -141,6 +141,9 @@ class _Hand:
                 for off in body.parts:
                     held = self.charge(off.charge).slices[off.slice]
                     self.put(_replace(held, written_off=held.written_off + off.amount))
+            case e.AdvanceCovered() as body:
+                for cover in body.parts:
+                    self._covered(body.lot, cover, version)
             case e.CreditVoided() as body:
                 self._voided(body, version)
             case e.GrantCancelled() as body:
@@ -209,18 +212,7 @@ class _Hand:
         if issued:
             lot.move(body.effective_at, issued)
         for part in body.backfill:
-            if part.through_balance:
-                lot.move(part.booked_at, -part.amount)
-            held = self.charge(part.charge).slices[part.slice]
-            cover = Cover(
-                lot=body.lot,
-                amount=part.amount,
-                booked_at=part.booked_at,
-                accrued_from=part.booked_at,
-                accounted_at=part.accounting_date or part.booked_at,
-                entry=EntryRef(version, part.entry),
-            )
-            self.put(_replace(held, covers=(*held.covers, cover)))
+            self._covered(body.lot, part, version)
         if body.purchase is not None:
             known = self.purchase(body.purchase)
             self.pool.purchases[body.purchase] = _replace(
@@ -230,6 +222,21 @@ class _Hand:
                 lots=(*known.lots, body.lot),
                 granted=known.granted + body.amount,
             )
+
+    def _covered(self, lot: int, part: e.BackfillElement, version: int) -> None:
+        """A part of an advance slice is covered by a lot."""
+        if part.through_balance:
+            self.lot(lot).move(part.booked_at, -part.amount)
+        held = self.charge(part.charge).slices[part.slice]
+        cover = Cover(
+            lot=lot,
+            amount=part.amount,
+            booked_at=part.booked_at,
+            accrued_from=part.booked_at,
+            accounted_at=part.accounting_date or part.booked_at,
+            entry=EntryRef(version, part.entry),
+        )
+        self.put(_replace(held, covers=(*held.covers, cover)))
 
     def _open(self, lot: Lot) -> None:
         self.pool.lots[lot.sequence] = lot
@@ -292,7 +299,7 @@ class _Hand:
                 accruals.setdefault(part.accrual, []).append(recognition)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
-                self.put(with_recognition(held, part.backfill, recognition))
+                self.put(with_recognition(held, part, recognition))
 
         for sequence, recognitions in accruals.items():
             accrual = self.pool.accruals[sequence]
@@ -307,7 +314,7 @@ class _Hand:
                     self._accrued_again(part)
             elif part.slice is not None:
                 held = self.charge(part.charge).slices[part.slice]
-                self.put(accrued_again(without_recognition(held, part.backfill, part.amount), part))
+                self.put(accrued_again(without_recognition(held, part), part))
 
     def _accrued_again(self, part: e.RecognizedPart) -> None:
         if part.accrual is not None:

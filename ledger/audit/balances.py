@@ -106,6 +106,8 @@ def advance(body: Any) -> Decimal:
             return total_of(one.amount for one in slices if one.lot is None)
         case e.CreditGranted(backfill=backfill):
             return EXACT.minus(total_of(part.amount for part in backfill))
+        case e.AdvanceCovered(amount=amount):
+            return EXACT.minus(amount)
         case e.CreditReturned(parts=parts):
             owed = (e.SegmentState.ADVANCE_UNCOVERED, e.SegmentState.ADVANCE_WRITTEN_OFF)
             uncovered = (part.amount for part in parts if part.state in owed)

@@ -105,6 +105,14 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901 - one ca
         case e.InvoiceUsageCredited():
             value_back = EXACT.minus(EXACT.add(posted.net(Account.ACCRUED), posted.net(Account.EARNINGS)))
             yield Figure("credited amount", body.amount, value_back)
+        case e.AdvanceCovered():
+            yield Figure("covered parts", body.amount, total_of(part.amount for part in body.parts))
+            yield Figure("credit that covers", EXACT.minus(body.amount), posted.net(Account.FBO, Template.COVER))
+            released = total_of(part.amount for part in body.parts if part.released_at is not None)
+            yield Figure("released expiry", released, posted.released)
+        case e.UnappliedCreditSpent():
+            refunded = body.net if body.use is e.UnappliedUse.REFUNDED else ZERO
+            yield Figure("money that went back", refunded, posted.net(Account.WASH))
         case e.ReceivableWrittenOff():
             yield Figure("written-off amount", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
         case e.GrantCancelled():

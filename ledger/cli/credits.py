@@ -201,6 +201,13 @@ def recover(
     return _owed(session, customer, currency, left)
 
 
+@command(app, "cover", writes=True)
+def cover(session: Session, customer: Customer, currency: Currency = "USD") -> Shown:
+    """Let free credit take over usage beyond credit, oldest first."""
+    left = session.ledger.credits.cover_advance(customer, currency, command_id=session.command_id)
+    return _owed(session, customer, currency, left)
+
+
 @command(app, "list")
 def list_(session: Session, customer: Customer) -> Shown:
     """List what a customer was granted and sold."""

@@ -44,7 +44,7 @@ def cut_to_ten_days(ledger: Ledger, charged: Charge) -> None:
     )
 
 
-def figures(ledger: Ledger, moment: str | None = None) -> tuple[Decimal, Decimal]:
+def figures(ledger: Ledger, moment: str | None = None) -> tuple[object, object]:
     """Accrued value and earnings as of a time."""
     balance = ledger.views.balance("acme", as_of=moment)
     return balance.accrued, balance.earnings
@@ -162,7 +162,7 @@ def test_a_fee_cut_after_it_was_paid_is_revenue_of_the_ten_days_and_lowers_the_n
         assert figures(ledger, "2026-01-10T12:00:00Z") == (Decimal("3.23"), Decimal("29.03"))
         assert figures(ledger, "2026-01-31T23:59:59Z") == (0, Decimal("32.26"))
         first = ledger.invoices.get(first.id)
-        assert (first.credited, first.unapplied) == (100, Decimal("67.74"))
+        assert [first.credited, first.unapplied] == [100, Decimal("67.74")]
 
         at(ledger, "2026-02-01T00:00:00Z")
         fee(ledger, "100", {"period_from": "2026-02-01T00:00:00Z", "period_to": "2026-03-01T00:00:00Z"})

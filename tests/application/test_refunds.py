@@ -24,7 +24,7 @@ from tests.application.test_invoiced_revenue import BY_INVOICE, JANUARY, fee, fi
 from tests.application.test_revenue import events_of_pool, pool_of
 
 
-def money(ledger: Ledger) -> tuple[Decimal, Decimal]:
+def money(ledger: Ledger) -> tuple[object, object]:
     """Open receivable, and what was received less what went back."""
     balance = ledger.views.balance("acme")
     return balance.receivable_open, -balance.wash
@@ -112,7 +112,8 @@ def test_all_that_a_customer_has_unapplied_is_paid_back_at_once(store_url: str) 
         # The first invoice's 1.00 was set against the second: 3.00 are unapplied there.
         [refunded] = ledger.invoices.refund_all_unapplied("acme")
 
-        assert (refunded.unapplied, money(ledger)) == (0, (0, 200))
+        assert refunded.unapplied == 0
+        assert money(ledger) == (0, 200)
         assert ledger.invoices.refund_all_unapplied("acme") == []
 
 
@@ -147,7 +148,7 @@ def test_a_deleted_fee_is_credited_and_what_was_paid_goes_where_the_deletion_say
 
         assert deleted.status is Status.DELETED
         invoice = ledger.invoices.get(invoice.id)
-        assert (invoice.credited, invoice.open) == (100, 0)
+        assert [invoice.credited, invoice.open] == [100, 0]
         assert figures(ledger, "2026-02-01T00:00:00Z") == (0, 0)
         freed = Decimal(paid)
         credit = ledger.views.balance("acme").settled
@@ -166,7 +167,8 @@ def test_credit_for_what_was_paid_is_paid_value_and_its_use_is_revenue(store_url
         _, charge = paid_fee(ledger)
         ledger.charges.delete(str(charge))
         [lot] = pool_of(ledger).lots.values()
-        assert (lot.route.cost_basis, lot.expires_at, lot.balance) == (1, None, 100)
+        assert [lot.route.cost_basis, lot.balance] == [1, 100]
+        assert lot.expires_at is None
         assert lot.source == ledger.charges.runs(str(charge))[0].id
 
         at(ledger, "2026-02-01T00:00:00Z")
@@ -177,9 +179,9 @@ def test_credit_for_what_was_paid_is_paid_value_and_its_use_is_revenue(store_url
         ledger.charges.advance("acme")
 
         balance = ledger.views.balance("acme")
-        assert (balance.settled, balance.earnings) == (70, 30)
+        assert [balance.settled, balance.earnings] == [70, 30]
         rows = {row.account.value: row.consideration for row in ledger.statements.trial_balance("2026-02").rows}
-        assert (rows["earnings"], rows["customer_fbo"], rows["wash"]) == (30, 70, -100)
+        assert [rows[name] for name in ("earnings", "customer_fbo", "wash")] == [30, 70, -100]
         adds_up(ledger, "2026-02")
 
 
@@ -201,7 +203,8 @@ def test_usage_that_was_billed_in_parts_gives_back_what_was_paid_of_each(store_u
         ledger.worker.run_once()
         at(ledger, "2026-02-01T00:04:00Z")
         second = issued(ledger)
-        assert (first.id != second.id, second.open) == (True, 5)
+        assert first.id != second.id
+        assert second.open == 5
 
         ledger.charges.delete(charged.id, invoice_refund=InvoiceRefund.REFUND)
 

@@ -23,6 +23,7 @@ from aggregates.credits.requests import (
     CancelGrant,
     Collect,
     Correct,
+    CoverAdvance,
     Grant,
     InvoicePayment,
     PurchasePayment,
@@ -133,7 +134,7 @@ def corrections(draw: st.DrawFn) -> Callable[[Book, int], Any]:
 
 @st.composite
 def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
-    kind, pick, amount, charge = draw(st.integers(0, 15)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
+    kind, pick, amount, charge = draw(st.integers(0, 17)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
 
     def do(book: Book, now: int) -> Any:
         pool, at = book.pool, day(now)
@@ -164,7 +165,7 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
 
 
 def invoiced(pool: CreditPool, kind: int, pick: int, amount: Decimal, charge: UUID, at: Instant) -> Any:
-    """What becomes of invoiced value: accrued in advance, revenue day by day, paid, credited."""
+    """What becomes of invoiced value: accrued in advance, revenue day by day, paid, credited; and free credit."""
     if kind in (10, 11):
         served = Period(at, Instant(at + timedelta(days=1 + pick * 3, hours=5)))
         return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, service_period=served, booked_at=at))
@@ -174,6 +175,8 @@ def invoiced(pool: CreditPool, kind: int, pick: int, amount: Decimal, charge: UU
         return d.recognize_accrual(pool, RecognizeAccrual(accrual=which, policy=policy, booked_at=at))
     if kind == 14:
         return d.settle_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
+    if kind in (16, 17):
+        return d.cover_advance(pool, CoverAdvance(booked_at=at))
     return d.credit_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
 
 

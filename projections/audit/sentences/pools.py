@@ -6,6 +6,7 @@ from typing import TypeAlias, assert_never
 from uuid import UUID
 
 from aggregates.credits.events import (
+    AdvanceCovered,
     AdvanceWrittenOff,
     CreditCollected,
     CreditGranted,
@@ -63,6 +64,11 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
         case PurchaseRefunded() as body:
             back = words.amount(body.fiat_amount, body.fiat_currency)
             return f"{back} refunded of purchase {words.short(body.purchase)}"
+        case AdvanceCovered() as body:
+            figure = words.amount(body.amount, body.currency)
+            covered = dict.fromkeys(part.charge for part in body.parts if part.charge)
+            whose = words.clause(" of ", words.listed(f"charge {words.short(charge)}" for charge in covered))
+            return f"{figure} from {known.lot(pool, body.lot)} cover usage beyond credit{whose}"
         case AdvanceWrittenOff() as body:
             figure = words.amount(body.amount.copy_abs(), body.currency)
             if body.amount < 0:

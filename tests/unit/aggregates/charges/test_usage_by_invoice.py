@@ -483,7 +483,8 @@ def test_deleting_asks_for_the_line_of_every_run_that_counts() -> None:
 
     world.delete(charge, END)
 
-    assert [effect.line_id for effect in world.effects] == [UUID(int=1), UUID(int=2)]
+    asked = [each.line_id for each in world.effects if isinstance(each, InvoiceLineDeletionRequested)]
+    assert asked == [UUID(int=1), UUID(int=2)]
     assert status(world, charge) is Status.DELETED
     assert world.charge(charge).gathering_line is None
     with pytest.raises(UnsupportedOperation):
