@@ -8,45 +8,29 @@ reads those events of the pool's stream that concern its charge.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
-=======
-from collections.abc import Sequence
-from datetime import datetime
-from decimal import Decimal
->>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
 from uuid import UUID
 
 from aggregates import customers, namespaces
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits import state as pool_state
-<<<<<<< HEAD
-from aggregates.credits.histories import history_of, lots_opened, lots_taken
-=======
 from aggregates.credits.events import AdvanceCovered, CreditReturned
->>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
+from aggregates.credits.histories import history_of, lots_opened, lots_taken
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import CoverAdvance, Recognize, RecognizeAccrual, Seal
 from aggregates.customers import Customer, Profile
-<<<<<<< HEAD
-from aggregates.event import AnyRecorded, Stream
-=======
-from aggregates.event import DomainEvent, Stream
->>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
+from aggregates.event import AnyRecorded, DomainEvent, Stream
 from aggregates.lifecycle import Status
 from aggregates.namespaces import NamespaceState
 from aggregates.policies import OfferReleasedCredit, Policies, RecognizeCredit, RecognizeInvoiced
 from aggregates.runs.state import RealizationRun
-<<<<<<< HEAD
-from aggregates.values.errors import LedgerError
-=======
 from aggregates.values.decimals import EXACT, ZERO
->>>>>>> a7f95e5 (credits: free credit covers open advance, when asked to or as a correction releases it)
+from aggregates.values.errors import LedgerError
 from aggregates.values.period import Duration, Instant, instant
 from ledger.store import mapper
 from ledger.store.follow import Follower

@@ -30,7 +30,6 @@ from aggregates.invoices.effects import (
     LineNotice,
     SyncRequested,
     UnappliedCreditApplied,
-    UnappliedCreditGranted,
     UnappliedCreditRefunded,
 )
 from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
@@ -272,7 +271,7 @@ class Rounds:
                 case ExcessReceived():
                     unapplied.keep_excess(work, notice, facts.closed_until)
                     return ()
-                case UnappliedCreditRefunded() | UnappliedCreditGranted() | UnappliedCreditApplied():
+                case UnappliedCreditRefunded() | UnappliedCreditApplied():
                     unapplied.spend(work, notice, facts.closed_until)
                     return ()
                 case LineCreated():

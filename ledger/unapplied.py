@@ -10,28 +10,13 @@ from uuid import UUID
 from aggregates.credits import decisions as pools
 from aggregates.credits.events import UnappliedUse
 from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import InvoicePayment, OpenBalance, SpendUnapplied
-from aggregates.credits.unapplied import net_of
+from aggregates.credits.requests import InvoicePayment, SpendUnapplied
 from aggregates.event import Stream
-from aggregates.invoices.effects import (
-    ExcessReceived,
-    UnappliedCreditApplied,
-    UnappliedCreditGranted,
-    UnappliedCreditRefunded,
-    UnappliedNotice,
-)
-from aggregates.values.decimals import ONE
+from aggregates.invoices.effects import ExcessReceived, UnappliedCreditApplied, UnappliedNotice
 from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
 from ledger.units import Work
-
-
-_USES: dict[type[UnappliedNotice], UnappliedUse] = {
-    UnappliedCreditApplied: UnappliedUse.APPLIED,
-    UnappliedCreditRefunded: UnappliedUse.REFUNDED,
-    UnappliedCreditGranted: UnappliedUse.GRANTED,
-}
 
 
 def stream_of(work: Work, customer: str, currency: Currency) -> Stream:
@@ -62,33 +47,18 @@ def keep_excess(work: Work, notice: ExcessReceived, closed_until: Instant | None
 
 
 def spend(work: Work, notice: UnappliedNotice, closed_until: Instant | None) -> None:
-    """Book what becomes of unapplied credit: it is set against an invoice, paid back, or becomes credit.
-
-    Credit is what had been paid, not a gift: of cost basis 1, without expiry, the run as its source (decision 20).
-    """
+    """Record that unapplied credit was set against an invoice, or book that it is paid back."""
     stream = stream_of(work, notice.customer, notice.currency)
-    now = instant(work.now)
     is_applied = isinstance(notice, UnappliedCreditApplied)
     request = SpendUnapplied(
         invoice=notice.invoice_id,
         amount=notice.amount,
-        use=_USES[type(notice)],
+        use=UnappliedUse.APPLIED if is_applied else UnappliedUse.REFUNDED,
         to_invoice=notice.to_invoice if is_applied else None,
         settles=notice.settles if is_applied else (),
-        booked_at=now,
+        booked_at=instant(work.now),
         closed_until=closed_until,
     )
-    pool = _pool(work, stream, notice.currency)
-    if isinstance(notice, UnappliedCreditGranted):
-        credit = OpenBalance(
-            source=notice.run_id,
-            amount=net_of(pool, request),
-            settled=False,
-            cost_basis=ONE,
-            effective_at=now,
-            closed_until=closed_until,
-        )
-        work.draft.emit(stream, pools.open_balance(pool, credit))
     work.draft.emit(stream, pools.spend_unapplied(_pool(work, stream, notice.currency), request))
 
 

@@ -44,7 +44,7 @@ def _charges(body: DomainEvent) -> list[UUID]:
             named = [part.charge for part in body.backfill]
         case e.EarningsRecognized() | e.RecognitionReversed():
             named = [part.charge for part in body.parts if part.slice is not None]
-        case e.AdvanceWrittenOff():
+        case e.AdvanceWrittenOff() | e.AdvanceCovered():
             named = [part.charge for part in body.parts]
         case _:
             named = []

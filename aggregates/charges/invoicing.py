@@ -8,25 +8,21 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import NamedTuple
-from uuid import UUID
-
-import msgspec
 
 from aggregates.charges.events import (
-    InvoiceRefund,
     RunPaymentNoted,
     RunPaymentStatus,
     RunReclassified,
     RunVoidNoted,
 )
+from aggregates.charges import giving_back
+from aggregates.charges.giving_back import book, fiat_pool
 from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show
 from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import CREDIT_MODE, Turn
 from aggregates.credits import decisions as pool
-from aggregates.credits.pool import CreditPool
-from aggregates.credits.requests import AccrueUsage, InvoicePayment, OpenBalance
-from aggregates.event import DomainEvent
+from aggregates.credits.requests import AccrueUsage, InvoicePayment
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
     LineCredited,
@@ -39,11 +35,9 @@ from aggregates.invoices.effects import (
     LineWrittenOff,
     Notice,
     PaymentSource,
-    UnappliedCreditRequested,
 )
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import (
-    CorrectionCredited,
     InvoiceUsageAccrued,
     RunCredited,
     RunInvalidated,
@@ -59,7 +53,6 @@ from aggregates.runs.events import (
     VoidReason,
 )
 from aggregates.runs.state import RealizationRun
-from aggregates.values.decimals import ONE
 from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef
 from aggregates.values.period import Period
@@ -253,13 +246,7 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
     entry, run = shown(turn, notice)
     group = None
     if notice.net:
-        request = msgspec.structs.replace(
-            _payment(turn, run, notice, notice.net),
-            invoice=notice.invoice_id,
-            # What a run below zero is set off with becomes credit; the tax of it stays unapplied (run rating R14).
-            freed=notice.freed if notice.set_off is None else notice.freed - notice.freed_net,
-            freed_net=notice.freed_net if notice.set_off is None else ZERO,
-        )
+        request = giving_back.freed(turn, notice, _payment(turn, run, notice, notice.net))
         group = book(turn, pool.credit_invoice(fiat_pool(turn), request))
     turn.draft.emit(
         run.stream,
@@ -267,10 +254,10 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
             fiat_amount=notice.net, in_full=notice.in_full, credit_note_id=notice.credit_note_id, ledger_group=group
         ),
     )
-    _give_money_back(turn, notice, run)
+    giving_back.give_back(turn, notice, run.id)
     if not notice.in_full or notice.cause in KEEP_THE_RUN or not entry.counts:
         if notice.set_off is not None and notice.freed_net:
-            give_correction_credit(turn, notice.set_off, run.id, notice.freed_net)
+            giving_back.correct_by_credit(turn, notice.set_off, run.id, notice.freed_net)
         if notice.closes and entry.counts and not entry.is_settled:
             turn.emit(RunPaymentNoted(run_id=run.id, payment_status=RunPaymentStatus.SETTLED))
         return None
@@ -282,45 +269,6 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
 
 KEEP_THE_RUN = frozenset({CreditCause.GOODWILL, CreditCause.CORRECTED})
 """Causes of a credit note that leave the run as it is, even where nothing of its line remains."""
-
-
-def give_correction_credit(turn: Turn, run_id: UUID, paid_run: UUID, amount: Decimal) -> None:
-    """What was paid too much is credit of the customer now, worth exactly that, with the run as its source.
-
-    It is value that was paid for: at cost basis 1, without an expiry, not covering advance of its own accord.
-    """
-    event = pool.open_balance(
-        fiat_pool(turn),
-        OpenBalance(
-            source=run_id,
-            amount=amount,
-            settled=False,
-            cost_basis=ONE,
-            effective_at=turn.facts.instant,
-            closed_until=turn.facts.closed_until,
-        ),
-    )
-    group = book(turn, event)
-    assert group is not None, f"run {run_id}: no credit was given for {amount}"
-    turn.draft.emit(
-        turn.run_stream(run_id),
-        CorrectionCredited(amount=amount, currency=turn.charge.invoice_currency, paid_run=paid_run, ledger_group=group),
-    )
-
-
-def _give_money_back(turn: Turn, notice: LineCredited, run: RealizationRun) -> None:
-    """What had been paid of a deleted charge goes back as its deletion says, or stays unapplied (lifecycles §16.6)."""
-    charge = turn.charge
-    policy = charge.invoice_refund
-    if not notice.freed or notice.cause is not CreditCause.INTENT_CHANGED or not charge.is_deleted:
-        return
-    if policy is not InvoiceRefund.IGNORE:
-        as_credit = policy is InvoiceRefund.GRANT_CREDITS
-        turn.ask(
-            UnappliedCreditRequested(
-                invoice_id=notice.invoice_id, amount=notice.freed, as_credit=as_credit, run_id=run.id
-            )
-        )
 
 
 def _note_payment(turn: Turn, run: RealizationRun) -> None:
@@ -372,22 +320,3 @@ def invalidate(turn: Turn, notice: Notice) -> None:
         ),
     )
     turn.emit(RunReclassified(run_id=run.id, from_type=entry.type, to_type=RunType.INVALID))
-
-
-# ── the pool in which it is booked ───────────────────────────────────────────────────────────────────────────
-
-
-def fiat_pool(turn: Turn) -> CreditPool:
-    """The pool of the currency that is invoiced, with everything decided so far."""
-    stream = turn.charge.fiat_pool
-    assert turn.draft.holds(stream.id), f"the pool {stream.id} has to be in hand before anything is booked"
-    state: CreditPool | None = turn.draft.state(stream.id)
-    return state if state is not None else CreditPool.empty(turn.charge.invoice_currency)
-
-
-def book(turn: Turn, event: DomainEvent | None) -> GroupRef | None:
-    """Put an event into that pool's stream; what names its posting group, None where nothing was booked."""
-    if event is None:
-        return None
-    record = turn.draft.emit(turn.charge.fiat_pool, event)
-    return GroupRef(record.stream, record.version)

@@ -9,6 +9,7 @@ from aggregates.charges.outside_events import (
     InvoiceLineDeletionRequested,
     InvoiceLineUpdated,
     OutsideEvent,
+    UnappliedCreditRequested,
 )
 from aggregates.invoices import effects
 
@@ -30,6 +31,10 @@ def recorded(effect: effects.InvoiceEffect) -> OutsideEvent:
                 cause=effect.cause,
                 reason=effect.reason,
                 set_off=effect.set_off,
+            )
+        case effects.UnappliedCreditRequested():
+            return UnappliedCreditRequested(
+                invoice_id=effect.invoice_id, amount=effect.amount, as_credit=effect.as_credit
             )
         case _ as unreachable:
             assert_never(unreachable)

@@ -49,5 +49,25 @@ class CreditNoteRequested(DomainEvent, frozen=True, kw_only=True):
     set_off: UUID | None = None
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (InvoiceLineUpdated, InvoiceLineDeletionRequested, CreditNoteRequested)
-OutsideEvent: TypeAlias = InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested
+class UnappliedCreditRequested(DomainEvent, frozen=True, kw_only=True):
+    """What had been paid of a credited line goes back to the customer, because its charge is deleted.
+
+    `amount`, with tax, is not the customer's unapplied credit any more: it is to be paid back, or, `as_credit`, it is
+    credit of the customer here already.
+    """
+
+    NAME: ClassVar[str] = "charge.unapplied_credit_requested.v1"
+    invoice_id: UUID
+    amount: Decimal
+    as_credit: bool = False
+
+
+EVENTS: tuple[type[DomainEvent], ...] = (
+    InvoiceLineUpdated,
+    InvoiceLineDeletionRequested,
+    CreditNoteRequested,
+    UnappliedCreditRequested,
+)
+OutsideEvent: TypeAlias = (
+    InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested | UnappliedCreditRequested
+)

@@ -50,13 +50,16 @@ def continued(
 
 def lots_taken(charge: UUID, records: Iterable[Recorded[e.CreditPoolEvent]]) -> set[int]:
     """The lots that the charge took from, by their numbers."""
-    return {
-        taken.lot
-        for record in records
-        if isinstance(record.body, e.CreditCollected) and record.body.charge == charge
-        for taken in record.body.slices
-        if taken.lot is not None
-    }
+    found: set[int] = set()
+    for record in records:
+        match record.body:
+            case e.CreditCollected() as body if body.charge == charge:
+                found.update(taken.lot for taken in body.slices if taken.lot is not None)
+            case e.AdvanceCovered() as body if any(part.charge == charge for part in body.parts):
+                found.add(body.lot)
+            case _:
+                pass
+    return found
 
 
 def lots_opened(records: Iterable[Recorded[e.CreditPoolEvent]]) -> set[int]:
@@ -83,7 +86,8 @@ def _about(charge: UUID, body: e.CreditPoolEvent) -> e.CreditPoolEvent | None:
             return _replace(
                 body, parts=tuple(part for part in body.parts if part.charge == charge and part.slice is not None)
             )
-        case e.AdvanceWrittenOff():
-            return _replace(body, parts=tuple(part for part in body.parts if part.charge == charge))
+        case e.AdvanceWrittenOff() | e.AdvanceCovered():
+            parts = [part for part in body.parts if part.charge == charge]
+            return _replace(body, parts=tuple(parts)) if parts else None
         case _:
             return None

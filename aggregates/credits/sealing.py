@@ -88,5 +88,7 @@ def _closed(pool: CreditPool, request: Seal, horizon: Instant) -> Iterator[int]:
         owed = accrual.amount - accrual.credited - accrual.written_off - accrual.settled
         recognized = not accrual.unrecognized or not request.recognizes_invoiced
         dates = (accrual.booked_at, *(recognition.at for recognition in accrual.recognitions))
-        if max(dates) < horizon and owed == 0 and recognized:
+        # What was paid too much is kept as long as it is unapplied.
+        settled = owed == 0 or (owed < 0 and accrual.invoice not in pool.unapplied)
+        if max(dates) < horizon and settled and recognized:
             yield sequence

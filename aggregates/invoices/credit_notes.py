@@ -181,6 +181,7 @@ def _note(
             reinstated=part.reinstated.amount,
             reinstated_net=part.reinstated.net,
             freed=part.freed.amount,
+            freed_net=part.freed.net,
             in_full=part.in_full,
         )
         for part in taken

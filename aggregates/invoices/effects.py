@@ -76,15 +76,14 @@ class CreditNoteRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnappliedCreditRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """So much unapplied credit, with tax, is to go back to the customer: paid back, or as credit (lifecycles §16.6).
+    """So much unapplied credit, with tax, goes back to the customer: paid back, or as credit (lifecycles §16.6).
 
-    `run_id`: the run that was paid for; the source of the credit.
+    The charge books it; the invoice has that much less.
     """
 
     invoice_id: UUID
     amount: Decimal
     as_credit: bool
-    run_id: UUID
 
 
 InvoiceEffect: TypeAlias = (
@@ -292,16 +291,6 @@ class UnappliedCreditRefunded(msgspec.Struct, frozen=True, kw_only=True):
     currency: Currency
 
 
-class UnappliedCreditGranted(msgspec.Struct, frozen=True, kw_only=True):
-    """Unapplied credit is to become credit of the customer; `run_id`: what had been paid for."""
-
-    customer: str
-    invoice_id: UUID
-    amount: Decimal
-    currency: Currency
-    run_id: UUID
-
-
 class UnappliedCreditApplied(msgspec.Struct, frozen=True, kw_only=True):
     """Unapplied credit of an invoice was set against another one; `settles`: its lines, and their net of it."""
 
@@ -313,6 +302,6 @@ class UnappliedCreditApplied(msgspec.Struct, frozen=True, kw_only=True):
     settles: tuple[tuple[UUID, Decimal], ...]
 
 
-UnappliedNotice: TypeAlias = UnappliedCreditRefunded | UnappliedCreditGranted | UnappliedCreditApplied
+UnappliedNotice: TypeAlias = UnappliedCreditRefunded | UnappliedCreditApplied
 InvoiceNotice: TypeAlias = LineNotice | SyncRequested | ExcessReceived | UnappliedNotice
 """Everything an invoice can ask to be carried out in the same save."""

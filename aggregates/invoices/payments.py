@@ -15,7 +15,6 @@ from aggregates.invoices.effects import (
     LinePaymentFailed,
     LineWrittenOff,
     PaymentSource,
-    UnappliedCreditGranted,
     UnappliedCreditRefunded,
     UnappliedCreditRequested,
 )
@@ -174,7 +173,7 @@ def refund_unapplied(
 
 
 def give_back_unapplied(turn: InvoiceTurn, asked: UnappliedCreditRequested) -> None:
-    """Pay unapplied credit back, or let it become credit, as the deletion of a charge asks for (lifecycles §16.6).
+    """Record that unapplied credit was paid back or became credit, as the deletion of a charge wants (lifecycles §16.6).
 
     Raises `UnappliedCreditExceeded`.
     """
@@ -182,14 +181,6 @@ def give_back_unapplied(turn: InvoiceTurn, asked: UnappliedCreditRequested) -> N
     if asked.amount > invoice.unapplied:
         raise UnappliedCreditExceeded(asked=asked.amount, left=invoice.unapplied, invoice_id=invoice.id)
     turn.emit(UnappliedCreditUsed(amount=asked.amount, as_credit=asked.as_credit))
-    whose, amount, currency = invoice.customer, asked.amount, invoice.currency
-    turn.notices.append(
-        UnappliedCreditGranted(
-            customer=whose, invoice_id=invoice.id, amount=amount, currency=currency, run_id=asked.run_id
-        )
-        if asked.as_credit
-        else UnappliedCreditRefunded(customer=whose, invoice_id=invoice.id, amount=amount, currency=currency)
-    )
 
 
 # ── what a report may say ────────────────────────────────────────────────────────────────────────────────────

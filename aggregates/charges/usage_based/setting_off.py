@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from aggregates.charges import invoicing
+from aggregates.charges import giving_back
 from aggregates.charges.cost_basis import fiat_amount
 from aggregates.charges.line_content import rate_of
 from aggregates.charges.turn import Turn
@@ -140,7 +140,7 @@ def _credit(turn: Turn, run_id: UUID, taken: TakenBack) -> None:
         booked_at=turn.facts.instant,
         closed_until=turn.facts.closed_until,
     )
-    group = invoicing.book(turn, pool.credit_invoice(invoicing.fiat_pool(turn), payment))
+    group = giving_back.book(turn, pool.credit_invoice(giving_back.fiat_pool(turn), payment))
     credited = RunCredited(fiat_amount=taken.amount, in_full=False, ledger_group=group, set_off=run_id)
     turn.draft.emit(run.stream, credited)
-    invoicing.give_correction_credit(turn, run_id, run.id, taken.amount)
+    giving_back.correct_by_credit(turn, run_id, run.id, taken.amount)
