@@ -431,9 +431,8 @@ class Charges(ChargeLookups):
     ) -> Charge:
         """Delete a charge; under `correct` its runs are voided and their credit returned (lifecycles §16.6).
 
-        `invoice_refund`: lines that were issued are credited where credit notes are on; what had been paid of them
-        becomes credit (`grant_credits`), is paid back (`refund`), or stays unapplied credit (`ignore`). Raises
-        `ValidationFailed`, `ChargeNotFound`, `StalePatch`, `UnsupportedOperation`.
+        `invoice_refund`: issued lines are credited where credit notes are on; what had been paid of them becomes credit
+        (`grant_credits`), is paid back (`refund`), or stays unapplied credit (`ignore`). Raises as `extend`.
         """
         findings = Findings()
         command = validation.parse(

@@ -280,6 +280,7 @@ class Invoices(InvoiceLines):
         answer: InvoicesAnswer = done.answer
         return [self.get(invoice_id) for invoice_id in answer.invoices]
 
+
 @exact
 def _spread(invoice: Invoice, amount: Decimal | None) -> list[LineCredit]:
     """The lines that an amount before tax is taken from, in their order; without one, all that is left of each."""

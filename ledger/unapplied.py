@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+
 from aggregates.credits import decisions as pools
 from aggregates.credits.events import UnappliedUse
 from aggregates.credits.pool import CreditPool
@@ -49,16 +51,17 @@ def keep_excess(work: Work, notice: ExcessReceived, closed_until: Instant | None
 def spend(work: Work, notice: UnappliedNotice, closed_until: Instant | None) -> None:
     """Record that unapplied credit was set against an invoice, or book that it is paid back."""
     stream = stream_of(work, notice.customer, notice.currency)
-    is_applied = isinstance(notice, UnappliedCreditApplied)
     request = SpendUnapplied(
         invoice=notice.invoice_id,
         amount=notice.amount,
-        use=UnappliedUse.APPLIED if is_applied else UnappliedUse.REFUNDED,
-        to_invoice=notice.to_invoice if is_applied else None,
-        settles=notice.settles if is_applied else (),
+        use=UnappliedUse.REFUNDED,
         booked_at=instant(work.now),
         closed_until=closed_until,
     )
+    if isinstance(notice, UnappliedCreditApplied):
+        request = msgspec.structs.replace(
+            request, use=UnappliedUse.APPLIED, to_invoice=notice.to_invoice, settles=notice.settles
+        )
     work.draft.emit(stream, pools.spend_unapplied(_pool(work, stream, notice.currency), request))
 
 

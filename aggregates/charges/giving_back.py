@@ -1,4 +1,4 @@
-"""What was paid and is not owed any more: credit of the customer, money that goes back, or unapplied (decision 23, §16.6).
+"""What was paid and is not owed any more: credit, money that goes back, or unapplied (decision 23, lifecycles §16.6).
 
 A credit note over a paid line leaves unapplied credit on its invoice. Where the charge of the line is deleted, the
 deletion says what becomes of it; where the note settles a run below zero, it is credit of the customer.

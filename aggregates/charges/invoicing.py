@@ -9,13 +9,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
+from aggregates.charges import giving_back
 from aggregates.charges.events import (
     RunPaymentNoted,
     RunPaymentStatus,
     RunReclassified,
     RunVoidNoted,
 )
-from aggregates.charges import giving_back
 from aggregates.charges.giving_back import book, fiat_pool
 from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show

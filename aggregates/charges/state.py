@@ -78,7 +78,12 @@ from aggregates.charges.intent import (
 )
 from aggregates.charges.late import LateUsage, adjusted, after, due_after
 from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound
-from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
+from aggregates.charges.outside_events import (
+    CreditNoteRequested,
+    InvoiceLineDeletionRequested,
+    InvoiceLineUpdated,
+    UnappliedCreditRequested,
+)
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType
@@ -391,9 +396,15 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
     match body:
         case ChargeCreated() | ChargeActivated() | ChargeFinalized() | ChargeReopened() | ChargeReactivated():
             return {}
-        case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted() | InvoiceLineUpdated():
+        case CollectionAwaited() | RealizationCompleted() | ZeroOverageCompleted() | PaymentAwaited():
             return {}
-        case PaymentAwaited() | PaymentSettlementAwaited() | InvoiceLineDeletionRequested() | CreditNoteRequested():
+        case (
+            PaymentSettlementAwaited()
+            | InvoiceLineUpdated()
+            | InvoiceLineDeletionRequested()
+            | CreditNoteRequested()
+            | UnappliedCreditRequested()
+        ):
             return {}
         case AdvanceBroughtForward():
             return {"advance_after": body.advance_after}

@@ -4,7 +4,7 @@ Usage and arrears are revenue of their accounting date. What is invoiced in adva
 the accrual, and booked ahead like the expiry of credit: one transaction a day, dated in the last second of the day, so
 that time passing books nothing and a report at any date is right. A credit note cancels days from the end first.
 
-    100.00 in advance for the 31 days of January: 3.23 on the first day, 6.45 after two, 32.26 after ten, 100.00 at the end
+    100.00 in advance for the 31 days of January: 3.23 after one, 6.45 after two, 32.26 after ten, 100.00 at the end
 """
 
 from __future__ import annotations

@@ -176,8 +176,8 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
     """Take invoiced value back by a credit note: earnings first, then accrued, against the open receivable.
 
     Revenue to come is cancelled before what is revenue already, both from the end: of 100 for 31 days, credited with
-    67.74 on the 10th, the last 21 days go and 32.26 is what the first ten come to. On a paid invoice the open receivable rises above zero: unapplied credit (decision 23). Raises
-    `CreditExceedsAccrued`.
+    67.74 on the 10th, the last 21 days go, and 32.26 is what the first ten come to. On a paid invoice the open
+    receivable rises above zero: unapplied credit (decision 23). Raises `CreditExceedsAccrued`.
     """
     request = opened(request)
     amount = pool.currency.rounded(request.amount)

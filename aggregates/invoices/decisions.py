@@ -198,7 +198,8 @@ def apply(draft: Draft, effects: Sequence[InvoiceEffect], facts: InvoiceFacts) -
 
     Raises, for each effect in turn: `InvoiceNotFound`, `LineNotFound`; for updates `InvoiceOperationRefused` on an
     immutable invoice, then `ValidationFailed` with what `check_content` finds; for credit `CreditNotesUnavailable`,
-    `InvoiceOperationRefused`, `CreditExceedsLine`; for unapplied credit `UnappliedCreditExceeded`. A draft that is left without lines is deleted at the end.
+    `InvoiceOperationRefused`, `CreditExceedsLine`; for unapplied credit `UnappliedCreditExceeded`. A draft that is left
+    without lines is deleted at the end.
     """
     turns: dict[UUID, InvoiceTurn] = {}
     notices: list[InvoiceNotice] = []

@@ -173,7 +173,7 @@ def refund_unapplied(
 
 
 def give_back_unapplied(turn: InvoiceTurn, asked: UnappliedCreditRequested) -> None:
-    """Record that unapplied credit was paid back or became credit, as the deletion of a charge wants (lifecycles §16.6).
+    """Record that unapplied credit was paid back or became credit, as a deletion wants (lifecycles §16.6).
 
     Raises `UnappliedCreditExceeded`.
     """

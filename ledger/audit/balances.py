@@ -36,7 +36,7 @@ class Balances(Check):
     """No pool ever owes what it must not (ledger §16.2, 16.3, 16.7).
 
     No credit, no breakage, and no accrued value or earnings of a charge is below zero at any booked time, the latter
-    not after any event either, and what is owed at an unknown cost basis is exactly the advance that nobody has covered.
+    not after any event either; what is owed at an unknown cost basis is exactly the advance that nobody has covered.
     """
 
     name = "balances"

@@ -159,25 +159,27 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
             return d.recognize(pool, Recognize(kind=RecognitionKind.INVOICED, booked_at=at))
         if kind in (8, 9):
             return d.recognize(pool, Recognize(booked_at=at))
-        return invoiced(pool, kind, pick, amount, charge, at)
+        return invoiced(pool, kind, pick, InvoicePayment(charge=charge, amount=amount, booked_at=at))
 
     return do
 
 
-def invoiced(pool: CreditPool, kind: int, pick: int, amount: Decimal, charge: UUID, at: Instant) -> Any:
-    """What becomes of invoiced value: accrued in advance, revenue day by day, paid, credited; and free credit."""
+def invoiced(pool: CreditPool, kind: int, pick: int, asked: InvoicePayment) -> Any:
+    """What becomes of invoiced value: accrued in advance, revenue day by day, paid, credited; and of free credit."""
+    at = asked.booked_at
     if kind in (10, 11):
         served = Period(at, Instant(at + timedelta(days=1 + pick * 3, hours=5)))
-        return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, service_period=served, booked_at=at))
+        accrue = AccrueUsage(charge=asked.charge, amount=asked.amount, service_period=served, booked_at=at)
+        return d.accrue_usage(pool, accrue)
     if kind in (12, 13) and pool.accruals:
         which = list(pool.accruals)[pick % len(pool.accruals)]
         policy = RecognizeInvoiced.ON_ISSUE if pick % 5 == 0 else RecognizeInvoiced.OVER_SERVICE_PERIOD
         return d.recognize_accrual(pool, RecognizeAccrual(accrual=which, policy=policy, booked_at=at))
     if kind == 14:
-        return d.settle_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
+        return d.settle_invoice(pool, asked)
     if kind in (16, 17):
         return d.cover_advance(pool, CoverAdvance(booked_at=at))
-    return d.credit_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
+    return d.credit_invoice(pool, asked)
 
 
 commands = st.lists(

@@ -50,7 +50,13 @@ from aggregates.charges.events import (
     ZeroOverageCompleted,
 )
 from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound
-from aggregates.charges.outside_events import CreditNoteRequested, InvoiceLineDeletionRequested, InvoiceLineUpdated
+from aggregates.charges.outside_events import (
+    CreditNoteRequested,
+    InvoiceLineDeletionRequested,
+    InvoiceLineUpdated,
+    OutsideEvent,
+    UnappliedCreditRequested,
+)
 from aggregates.event import Recorded
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
@@ -92,7 +98,6 @@ PAID_FOR = {
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
 PeriodEvent: TypeAlias = PeriodExtended | PeriodShrunk | PeriodShrunkToRealized
 IntentEvent: TypeAlias = OverrideSet | OverrideCleared | BaseIntentAmended
-OutsideLineEvent: TypeAlias = InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested
 LineEvent: TypeAlias = GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked
 InvoicingEvent: TypeAlias = (
     InvoiceIssueRecorded | ZeroOverageCompleted | PaymentSettlementAwaited | ChargeReactivated | RunPaymentNoted
@@ -112,7 +117,9 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             return _of_intent(body)
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked() as body:
             return _of_lines(body)
-        case InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested() as body:
+        case (
+            InvoiceLineUpdated() | InvoiceLineDeletionRequested() | CreditNoteRequested() | UnappliedCreditRequested()
+        ) as body:
             return _of_lines_outside(body)
         case InvoiceIssueRecorded() | ZeroOverageCompleted() | PaymentSettlementAwaited() as body:
             return _of_invoicing(body)
@@ -149,7 +156,10 @@ def _of_lines(body: LineEvent) -> str:
             assert_never(unreachable)
 
 
-def _of_lines_outside(body: OutsideLineEvent) -> str:
+def _of_lines_outside(body: OutsideEvent) -> str:
+    if isinstance(body, UnappliedCreditRequested):
+        what = "is credit of the customer now" if body.as_credit else "is to be paid back"
+        return f"{body.amount} that were paid on invoice {words.short(body.invoice_id)} and credited {what}"
     line = f"Line {words.short(body.line_id)} of invoice {words.short(body.invoice_id)}"
     match body:
         case InvoiceLineUpdated(content=content):
