@@ -1,4 +1,4 @@
-"""Revenue of what was invoiced, through the facade: spread over its service, taken back by credit notes (decisions A, 23)."""
+"""Revenue of what was invoiced, through the facade: spread over its service, taken back by credit notes."""
 
 from __future__ import annotations
 

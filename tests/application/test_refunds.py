@@ -1,4 +1,4 @@
-"""Money that goes back: unapplied credit that is refunded, and what a deletion does about what was paid (decision 23)."""
+"""Money that goes back: unapplied credit that is refunded, and what a deletion does about what was paid."""
 
 from __future__ import annotations
 

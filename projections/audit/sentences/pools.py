@@ -53,17 +53,8 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _collected(body, pool, known)
         case CreditReturned() as body:
             return _returned(body, pool, known)
-        case PurchasePaymentAuthorized() | PurchasePaymentSettled() as body:
-            verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
-            paid = words.amount(body.fiat_amount, body.fiat_currency)
-            bought = words.amount(body.credit_amount, body.currency)
-            return f"Payment of {paid} {verb} for purchase {words.short(body.purchase)} of {bought}"
-        case PurchasePaymentReversed() as body:
-            taken = words.amount(body.fiat_amount, body.fiat_currency)
-            return f"Payment of {taken} for purchase {words.short(body.purchase)} taken back; it is owed again"
-        case PurchaseRefunded() as body:
-            back = words.amount(body.fiat_amount, body.fiat_currency)
-            return f"{back} refunded of purchase {words.short(body.purchase)}"
+        case PurchasePaymentAuthorized() | PurchasePaymentSettled() | PurchasePaymentReversed() | PurchaseRefunded():
+            return _of_payment(record.body)
         case AdvanceCovered() as body:
             figure = words.amount(body.amount, body.currency)
             covered = dict.fromkeys(part.charge for part in body.parts if part.charge)
@@ -74,12 +65,8 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             if body.amount < 0:
                 return f"{figure} of usage beyond credit{_for(body.charge)} owed again: its write-off was taken back"
             return f"{figure} of usage beyond credit{_for(body.charge)} written off as uncollectible"
-        case EarningsRecognized() as body:
-            kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
-            figure = words.amount(body.amount, body.currency)
-            return f"Recognised {figure} of revenue, {kind}{_charges(body)}{_schedule(body)}"
-        case RecognitionReversed() as body:
-            return f"{words.amount(body.amount, body.currency)} of revenue taken back{_charges(body)}"
+        case EarningsRecognized() | RecognitionReversed():
+            return _of_revenue(record.body)
         case CreditVoided() as body:
             return _voided(body)
         case GrantCancelled() as body:
@@ -91,6 +78,29 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _sealed(body)
         case _ as body:
             return _of_invoice(body)
+
+
+def _of_payment(
+    body: PurchasePaymentAuthorized | PurchasePaymentSettled | PurchasePaymentReversed | PurchaseRefunded,
+) -> str:
+    figure, purchase = words.amount(body.fiat_amount, body.fiat_currency), words.short(body.purchase)
+    match body:
+        case PurchasePaymentAuthorized() | PurchasePaymentSettled():
+            verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
+            bought = words.amount(body.credit_amount, body.currency)
+            return f"Payment of {figure} {verb} for purchase {purchase} of {bought}"
+        case PurchasePaymentReversed():
+            return f"Payment of {figure} for purchase {purchase} taken back; it is owed again"
+        case PurchaseRefunded():
+            return f"{figure} refunded of purchase {purchase}"
+
+
+def _of_revenue(body: EarningsRecognized | RecognitionReversed) -> str:
+    figure = words.amount(body.amount, body.currency)
+    if isinstance(body, RecognitionReversed):
+        return f"{figure} of revenue taken back{_charges(body)}"
+    kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
+    return f"Recognised {figure} of revenue, {kind}{_charges(body)}{_schedule(body)}"
 
 
 def _spent(body: UnappliedCreditSpent) -> str:

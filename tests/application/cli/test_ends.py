@@ -64,9 +64,9 @@ def test_ctrl_c_ends_without_a_word(acme: Run, monkeypatch: pytest.MonkeyPatch) 
     assert acme("customer", "list", code=130) == Ended(130, "", "")
 
 
-@pytest.mark.parametrize("line", [("settings",), ("charge", "create", "--help")])
+@pytest.mark.parametrize("line", [("settings", "show"), ("charge", "create", "--help")])
 def test_a_reader_that_goes_away_is_no_error(line: tuple[str, ...], acme: Run, tmp_path: Path) -> None:
-    acme("settings")
+    acme("settings", "show")
     command = [sys.executable, "-m", "ledger.cli.main", *line]
     reader, writer = os.pipe()
     os.close(reader)
@@ -111,7 +111,7 @@ def test_a_trial_of_making_a_ledger_makes_none(run: Run, tmp_path: Path) -> None
 
 def test_a_mistyped_namespace_is_an_error_and_stays_unknown(acme: Run) -> None:
     for _ in range(2):
-        assert acme("settings", "--namespace", "defualt", "--json", code=4).error["code"] == "ledger_not_found"
+        assert acme("settings", "show", "--namespace", "defualt", "--json", code=4).error["code"] == "ledger_not_found"
 
 
 def test_the_version_can_be_asked_for(run: Run) -> None:

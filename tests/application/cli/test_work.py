@@ -96,8 +96,8 @@ def test_what_is_defined_can_be_shown_and_profiles_changed(acme: Run) -> None:
     acme("customer", "profile", "acme", "--policy", "credit_notes=off", code=2)
     acme("init", "--collection-interval", "P3D")
     acme("init", "--policies", "reference", "--zone", "Asia/Tokyo")
-    assert acme("settings", "--json").data["profile"]["collection_interval"] == "P3D"
-    settings = acme("settings", "--json").data
+    assert acme("settings", "show", "--json").data["profile"]["collection_interval"] == "P3D"
+    settings = acme("settings", "show", "--json").data
     assert (settings["policies"]["usage_credit_cut"], settings["profile"]["zone"]) == ("period_end", "Asia/Tokyo")
 
 
