@@ -78,7 +78,8 @@ def drawn_history(seed: int) -> History:
 
 def crash_everywhere() -> int:
     """Fail every call of every command once, and compare what it comes to; 0 when nothing was found."""
-    from tests.support.commands import COMMANDS, broken_off, comes_to_the_same
+    from tests.support.commands import COMMANDS
+    from tests.support.outcomes import broken_off, comes_to_the_same
 
     found = tried = 0
     for name in sorted(COMMANDS):
