@@ -181,6 +181,11 @@ class Lifetime(History):
     def _write_off_invoice(self, asked: Asked, identity: UUID) -> None:
         self.ledger.invoices.write_off(self._invoice(asked), command_id=identity)
 
+    def _take_up_late_usage(self, asked: Asked, identity: UUID) -> None:
+        charges = self.ledger.charges
+        act = (charges.bill_late_usage, charges.dismiss_late_usage)[asked.b % 2]
+        act(self._one(self.charges, asked.a), command_id=identity)
+
     def _delete_invoice(self, asked: Asked, identity: UUID) -> None:
         self.ledger.invoices.delete(self._invoice(asked), command_id=identity)
 
@@ -206,6 +211,7 @@ LIFETIME: tuple[str, ...] = (
     "_void_invoice",
     "_write_off_invoice",
     "_delete_invoice",
+    "_take_up_late_usage",
 )
 """The operations of a lifetime besides those of a history, each as often as it is to be drawn."""
 
