@@ -1,4 +1,4 @@
-"""Money that goes back: unapplied credit that is refunded, and what a deletion does about what was paid."""
+"""Money that goes back: unapplied credit that is refunded, and what was paid for a deleted charge (decision 23)."""
 
 from __future__ import annotations
 
@@ -247,7 +247,8 @@ def test_a_fee_that_is_cut_leaves_what_was_paid_for_the_next_invoice(store_url: 
             str(charge), service_period_to="2026-01-11T00:00:00Z", full_service_period_to="2026-02-01T00:00:00Z"
         )
 
-        assert ledger.invoices.get(invoice.id).unapplied == 100
+        assert ledger.invoices.get(invoice.id).unapplied == Decimal("67.74")
+        assert money(ledger) == (Decimal("67.74"), 100)
 
 
 # ── what it costs to look ────────────────────────────────────────────────────────────────────────────────────

@@ -55,16 +55,8 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _returned(body, pool, known)
         case PurchasePaymentAuthorized() | PurchasePaymentSettled() | PurchasePaymentReversed() | PurchaseRefunded():
             return _of_payment(record.body)
-        case AdvanceCovered() as body:
-            figure = words.amount(body.amount, body.currency)
-            covered = dict.fromkeys(part.charge for part in body.parts if part.charge)
-            whose = words.clause(" of ", words.listed(f"charge {words.short(charge)}" for charge in covered))
-            return f"{figure} from {known.lot(pool, body.lot)} cover usage beyond credit{whose}"
-        case AdvanceWrittenOff() as body:
-            figure = words.amount(body.amount.copy_abs(), body.currency)
-            if body.amount < 0:
-                return f"{figure} of usage beyond credit{_for(body.charge)} owed again: its write-off was taken back"
-            return f"{figure} of usage beyond credit{_for(body.charge)} written off as uncollectible"
+        case AdvanceCovered() | AdvanceWrittenOff() as body:
+            return _of_advance(body, pool, known)
         case EarningsRecognized() | RecognitionReversed():
             return _of_revenue(record.body)
         case CreditVoided() as body:
@@ -101,6 +93,17 @@ def _of_revenue(body: EarningsRecognized | RecognitionReversed) -> str:
         return f"{figure} of revenue taken back{_charges(body)}"
     kind = "paid for by credit" if body.kind is RecognitionKind.CREDIT else "invoiced"
     return f"Recognised {figure} of revenue, {kind}{_charges(body)}{_schedule(body)}"
+
+
+def _of_advance(body: AdvanceCovered | AdvanceWrittenOff, pool: UUID, known: Known) -> str:
+    figure = words.amount(body.amount.copy_abs(), body.currency)
+    if isinstance(body, AdvanceCovered):
+        covered = dict.fromkeys(part.charge for part in body.parts if part.charge)
+        whose = words.clause(" of ", words.listed(f"charge {words.short(charge)}" for charge in covered))
+        return f"{figure} from {known.lot(pool, body.lot)} cover usage beyond credit{whose}"
+    if body.amount < 0:
+        return f"{figure} of usage beyond credit{_for(body.charge)} owed again: its write-off was taken back"
+    return f"{figure} of usage beyond credit{_for(body.charge)} written off as uncollectible"
 
 
 def _spent(body: UnappliedCreditSpent) -> str:
