@@ -74,6 +74,12 @@ class Trigger(StrEnum):
     LATE_USAGE = "late_usage"
     AUTHORIZED = "authorized"
     PAID = "paid"
+    PAYMENT_FAILED = "payment_failed"
+    CANCELLED = "cancelled"
+    CHARGED_BACK = "charged_back"
+    REVERSED = "reversed"
+    RETRY = "retry"
+    WRITE_OFF = "write_off"
 
 
 def always(_context: object) -> bool:

@@ -6,6 +6,7 @@ record of its failure, and does not hold up the others; a store or port that fai
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -58,6 +59,12 @@ class Advancer:
             return AdvancedIds()
         facts = self._facts.of_customer(work, customer)
         work.load(*(charge_state.stream(charge_id, customer) for charge_id in ids))
+        answer = self.each(work, ids, facts)
+        index(work)
+        return answer
+
+    def each(self, work: Work, ids: Iterable[UUID], facts: Facts) -> AdvancedIds:
+        """Advance charges that are in hand, one after the other; one that refuses only leaves the record of that."""
         moved: list[UUID] = []
         failed: list[FailedAdvance] = []
         for charge_id in ids:
@@ -71,7 +78,6 @@ class Advancer:
                 work.draft.rollback(savepoint)
                 deciding.note_failure(work.draft, charge_id, refusal)
                 failed.append(FailedAdvance(charge_id, refusal.code, str(refusal)))
-        index(work)
         return AdvancedIds(tuple(moved), tuple(failed))
 
     def charge(self, work: Work, charge_id: UUID, facts: Facts) -> bool:

@@ -32,9 +32,6 @@ from aggregates.charges.requests import (
     ShrinkToRealized,
 )
 from aggregates.charges.state import Charge
-from aggregates.credits.decisions import asked
-from aggregates.credits.pool import CreditPool
-from aggregates.lifecycle import Status
 from aggregates.policies import Invoicing
 from aggregates.values.errors import (
     AdvanceRefused,
@@ -51,7 +48,9 @@ from ledger.commands import (
     MovePeriodEndInput,
     SetOverrideInput,
 )
-from ledger.context import CommandId
+from ledger.context import CommandId, Context
+from ledger.ports import Meter
+from ledger.sale_payments import Acting, SalePayments
 from ledger.terms import overridden
 from ledger.units import Unit, Work
 
@@ -90,6 +89,10 @@ Act: TypeAlias = Callable[[Work, Facts], object]
 
 class Charges(ChargeLookups):
     """Commands and look-ups of charges."""
+
+    def __init__(self, context: Context, meter: Meter) -> None:
+        super().__init__(context, meter)
+        self.payments = SalePayments(Acting(self._act, self._in_hand, self._walk_on))
 
     # ── creating ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +192,10 @@ class Charges(ChargeLookups):
         return [self._known(charge_id) for charge_id in answer.charges]
 
     def created_within(self, work: Work, customer: str, requests: Sequence[NewCharge]) -> tuple[UUID, ...]:
-        """Create charges within a unit; purchases that are due are granted with it (lifecycles §14.1)."""
+        """Create charges within a unit; purchases that are due are granted with it (lifecycles §14.1).
+
+        A purchase that refuses, because no rate is in force for example, stays `created` and is tried again (§12.1).
+        """
         facts = self._facts.of_customer(
             work,
             customer,
@@ -199,10 +205,10 @@ class Charges(ChargeLookups):
             looks_at_events=any(deciding.looks_at_events(request) for request in requests),
         )
         created = deciding.create(work.draft, requests, facts)
-        for charge_id in created:
-            charge: Charge = work.draft.state(charge_id)
-            if charge.charge_type is ChargeType.CREDIT_PURCHASE:
-                self._advancer.charge(work, charge_id, facts)
+        states: dict[UUID, Charge] = {charge_id: work.draft.state(charge_id) for charge_id in created}
+        bought = [key for key, charge in states.items() if charge.charge_type is ChargeType.CREDIT_PURCHASE]
+        for failed in self._advancer.each(work, bought, facts).failed:
+            self._context.setbacks.note("grant_failed", customer, f"charge {failed.charge}: {failed.message}")
         return created
 
     def _one_customer(self, requests: Sequence[NewCharge]) -> str:
@@ -500,30 +506,28 @@ class Charges(ChargeLookups):
             self._invoice_now(unit, customer, answer.charges)
         return [self.get(charge_id) for charge_id in answer.charges]
 
-    def record_payment(self, charge: UUID | str, step: PaymentStep | str, *, command_id: CommandId = None) -> Charge:
-        """Record what an outside payment provider reports of an external purchase: `authorized` or `paid`.
+    def record_payment(
+        self,
+        charge: UUID | str,
+        step: PaymentStep | str,
+        *,
+        reason: str | None = None,
+        command_id: CommandId = None,
+    ) -> Charge:
+        """Record what an outside payment provider reports of an external purchase, and the `reason` that it gives.
 
-        Raises `PaymentAlreadyAuthorized` and its relatives of lifecycles §13, `UnsupportedOperation`.
+        `step`: `authorized`, `paid`, `failed`, `cancelled` or `charged_back`. Raises `PaymentAlreadyAuthorized` and its
+        relatives of lifecycles §13, `NothingOwed`, `UnsupportedOperation`.
         """
         charge_id = self._charge_id(charge)
         reported = validation.choice(PaymentStep, "step", step)
         return self._act(
             "record_payment",
             charge_id,
-            reported,
+            reported if reason is None else (reported, reason),
             command_id,
-            lambda work, facts: deciding.report_payment(work.draft, charge_id, reported, facts),
+            lambda work, facts: deciding.report_payment(work.draft, charge_id, reported, facts, reason),
         )
-
-    def paid_in_full(self, work: Work, charge: Charge) -> None:
-        """Let a purchase whose price came in parts go on as paid, once nothing is left to pay."""
-        pool: CreditPool = work.draft.state(charge.pool.id)
-        known = pool.purchases.get(charge.id)
-        waits = charge.status in (Status.PAYMENT_PENDING, Status.PAYMENT_AUTHORIZED)
-        if waits and known is not None and known.fiat_settled >= asked(pool, known):
-            facts = self._in_hand(work, charge.customer, charge.id)
-            deciding.report_payment(work.draft, charge.id, PaymentStep.PAID, facts)
-            self._walk_on(work, charge.id)
 
     def bill_late_usage(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
         """Bill usage of a charge that was stored late and is not billed, whatever the policy says (decision 24).

@@ -300,6 +300,7 @@ class CreatePurchase(Input):
     cost_basis: ExactNumber | None = None
     fiat_currency: Key = "USD"
     initial_status: Literal["created", "authorized", "settled"] | None = None
+    availability: Literal["on_creation", "on_authorization", "on_settlement"] | None = None
     name: Text = "Credit"
     effective_at: Moment | None = None
     expires_at: Moment | None = None

@@ -1,7 +1,8 @@
 """`ledger.credits`: give or sell credit to a customer, and take back what is left of it.
 
 Credit is granted by a purchase, which is a charge like any other: it has an id, a lifecycle and a history. A
-promotional purchase is granted and final at once; an external one is granted on creation and waits for its payment.
+promotional purchase is granted and final at once; an external one waits for its payment, and is granted before that
+or with it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from aggregates.charges.intent import ChargeType, FiatRate, InvoiceSettlement, M
 from aggregates.charges.requests import NewPurchase, PaymentStep, RequestedSettlement
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
-from aggregates.credits.events import CreditVoided, GrantCancelled, PaymentAdjustment, PurchasePaymentSettled
+from aggregates.credits.events import (
+    CreditVoided,
+    GrantCancelled,
+    PaymentAdjustment,
+    PurchasePaymentReversed,
+    PurchasePaymentSettled,
+)
 from aggregates.credits.pool import CreditPool, Purchase
 from aggregates.credits.requests import (
     CancelGrant,
@@ -40,6 +47,7 @@ from ledger.advance import index
 from ledger.charges import Charges
 from ledger.commands import AmountInput, CreatePurchase
 from ledger.context import CommandId, Context
+from ledger.pools import has_left, histories, whole_history
 from ledger.units import Work
 
 
@@ -86,15 +94,46 @@ class Credits:
 
         `settlement="invoice"` sells it by invoice instead (§11.3): the credit is granted as soon as its line is on one.
         `terms` as for `grant`, and `initial_status`: how far the payment is, "created", "authorized" or "settled";
-        `fiat_currency`: what a custom currency is paid in ("USD").
-        Report what happens to the payment with `record_payment`. Raises as `grant`.
+        `availability`: the step that grants the credit, "on_creation", "on_authorization" or "on_settlement": from then
+        on it can be spent, also where `effective_at` is earlier; `fiat_currency`: what a custom currency is paid in
+        ("USD"). Report what happens to the payment with `record_payment`. Raises as `grant`.
         """
         asked = {"settlement": "external", "cost_basis": cost_basis, **terms}
         return self._purchase(customer, amount, currency, command_id, asked)
 
-    def record_payment(self, purchase: UUID | str, step: PaymentStep | str, *, command_id: CommandId = None) -> Charge:
-        """Record that the payment of a sold purchase was `authorized` or `paid` (lifecycles §11.2, §13)."""
-        return self._charges.record_payment(purchase, step, command_id=command_id)
+    def record_payment(
+        self,
+        purchase: UUID | str,
+        step: PaymentStep | str,
+        *,
+        reason: str | None = None,
+        command_id: CommandId = None,
+    ) -> Charge:
+        """Record what happened to the payment of a sold purchase (lifecycles §11.2, §13; decision 26).
+
+        `step`: `authorized`, `paid`, `failed`, `cancelled` or `charged_back`, for a `reason` in words. When it came to
+        nothing, unused credit is taken back and what was used stays owed: 100 at 0.5, charged back with 40 used: 60 are
+        gone, 20.00 are owed. Then `retry_payment`, or `write_off_payment`; money that comes all the same is recorded.
+
+        Raises `PaymentAlreadyAuthorized`, `PaymentAlreadySettled`, `NothingOwed`, `UnsupportedOperation`,
+        `ValidationFailed`, `ChargeNotFound`.
+        """
+        return self._charges.record_payment(purchase, step, reason=reason, command_id=command_id)
+
+    def retry_payment(self, purchase: UUID | str, *, command_id: CommandId = None) -> Charge:
+        """Wait for a new payment of what is owed after one failed (decision 26).
+
+        Raises `NothingOwed`, `UnsupportedOperation`, `ChargeNotFound`.
+        """
+        return self._charges.payments.retry(self._charges.get(purchase).id, command_id)
+
+    def write_off_payment(self, purchase: UUID | str, *, command_id: CommandId = None) -> Charge:
+        """Give up what is owed for used credit after its payment failed: bad debt (decisions 22, 26).
+
+        The purchase is final then; money that comes later takes the write-off back. Doing it again does nothing.
+        Raises `UnsupportedOperation`, `ChargeNotFound`.
+        """
+        return self._charges.payments.write_off(self._charges.get(purchase).id, command_id)
 
     def receive(self, purchase: UUID | str, amount: object, *, command_id: CommandId = None) -> Purchase:
         """Record money for a sold purchase as it came: part of its price, all of it, or more (decision 27).
@@ -133,9 +172,10 @@ class Credits:
         return self._on_purchase("receive", purchase, received, command_id, decide)
 
     def reverse_payment(self, purchase: UUID | str, amount: object = None, *, command_id: CommandId = None) -> Purchase:
-        """Record that money received was taken back, as in a chargeback: it is owed again; the credit stays.
+        """Record that money received was taken back: it is owed again, and waited for; the credit stays.
 
-        `amount`: fiat; absent, all that was received. Raises `NothingToReverse`, `ValidationFailed`, `ChargeNotFound`.
+        Report a payment as `charged_back` to take the unused credit back too. `amount`: fiat; absent, all that was
+        received. Raises `NothingToReverse`, `ValidationFailed`, `ChargeNotFound`.
         """
         taken = _amount(amount) if amount is not None else None
         return self._on_purchase(
@@ -207,6 +247,9 @@ class Credits:
         """
 
         def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent:
+            if charge.grant is None and charge.payment is not None:
+                message = f"purchase {charge.id} is paid for; report its payment as cancelled instead"
+                raise PreconditionFailed(message, charge.id)
             return pools.cancel(pool, CancelGrant(purchase=charge.id, now=dated.now))
 
         self._on_purchase("cancel", purchase, None, command_id, decide)
@@ -274,7 +317,10 @@ class Credits:
         Raises `ChargeNotFound`.
         """
         charge = self._charges.get(purchase)
-        state: CreditPool | None = self._context.repository.load(charge.pool).state
+        loaded = self._context.repository.load(charge.pool)
+        state: CreditPool | None = loaded.state
+        if state is not None and has_left(state, charge):
+            state = whole_history(self._context.repository.store, charge.pool.id, loaded.version)
         known = state.purchases.get(charge.id) if state is not None else None
         return known if known is not None else Purchase()
 
@@ -314,13 +360,18 @@ class Credits:
 
         def carry_out(work: Work) -> PurchaseAnswer:
             charge: Charge = work.state(before.stream)
-            pool: CreditPool = work.state(charge.pool) or CreditPool.empty(charge.currency)
-            event = decide(pool, charge, _dated(self._context, work))
-            if event is not None:
+            work.load(charge.pool)
+            begun = work.draft.savepoint()
+            event = decide(self._in_hand(work, charge), charge, _dated(self._context, work))
+            if event is None:
+                work.draft.rollback(begun)
+            else:
                 record = work.draft.emit(charge.pool, event)
                 _follow(work, charge, event, GroupRef(record.stream, record.version))
-                if isinstance(event, PurchasePaymentSettled):
-                    self._charges.paid_in_full(work, charge)
+                if isinstance(event, PurchasePaymentReversed):
+                    self._charges.payments.no_longer_paid(work, charge)
+                elif isinstance(event, PurchasePaymentSettled | CreditVoided):
+                    self._charges.payments.paid_in_full(work, charge)
             index(work)
             return PurchaseAnswer(charge.id)
 
@@ -333,6 +384,17 @@ class Credits:
             decide=carry_out,
         )
         return self.purchase(before.id)
+
+    def _in_hand(self, work: Work, charge: Charge) -> CreditPool:
+        """The pool of a purchase with its totals, brought back where they have left its state."""
+        pool: CreditPool = work.draft.state(charge.pool.id) or CreditPool.empty(charge.currency)
+        store, follower = self._context.repository.store, self._context.follower
+        history = histories(work, store, follower, charge).get(charge.pool.id)
+        event = pools.bring_back(pool, charge.id, history) if history is not None else None
+        if event is not None:
+            work.draft.emit(charge.pool, event)
+            pool = work.draft.state(charge.pool.id)
+        return pool
 
     def _write_off(
         self,
@@ -452,11 +514,16 @@ def _amount(amount: object) -> Decimal:
 
 
 def _settlement(command: CreatePurchase, currency: Currency) -> RequestedSettlement:
-    if command.cost_basis is None:
-        return RequestedSettlement(type=command.settlement, initial_status=command.initial_status)
-    basis = (
-        ManualBasis(fiat_currency=fiat(command.fiat_currency), rate=command.cost_basis)
-        if currency.is_custom
-        else FiatRate(rate=command.cost_basis)
+    basis: ManualBasis | FiatRate | None = None
+    if command.cost_basis is not None:
+        basis = (
+            ManualBasis(fiat_currency=fiat(command.fiat_currency), rate=command.cost_basis)
+            if currency.is_custom
+            else FiatRate(rate=command.cost_basis)
+        )
+    return RequestedSettlement(
+        type=command.settlement,
+        initial_status=command.initial_status,
+        cost_basis=basis,
+        availability=command.availability,
     )
-    return RequestedSettlement(type=command.settlement, initial_status=command.initial_status, cost_basis=basis)

@@ -152,10 +152,11 @@ class Live:
                     amount=layer.credit_amount,
                     features=layer.feature_filters,
                     created_at=charge.created_at,
-                    effective_at=layer.service_period.from_,
+                    effective_at=charge.grant.booked_at if charge.grant else layer.service_period.from_,
                     granted_at=charge.created_at if charge.grant is not None else None,
                     deleted_at=charge.created_at if charge.is_deleted else None,
                     payment_voided=charge.voided is not None,
+                    final_without_grant=charge.status is Status.FINAL and charge.grant is None,
                 )
 
 

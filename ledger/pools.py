@@ -176,8 +176,13 @@ def histories(work: Work, store: Store, follower: Follower, charge: Charge) -> d
 
     Empty as long as every slice of the charge's runs is in hand, which is as good as always before it is final. The
     few events that concern the charge are found by the view `slice_events`; what the view has not seen is read from
-    the stream. Should what it names not add up to what the runs hold, the whole stream is read.
+    the stream. Should what it names not add up to what the runs hold, the whole stream is read. So it is for the totals
+    of a purchase that has left the state, because it was paid and used up.
     """
+    own: CreditPool | None = work.draft.state(charge.pool.id)
+    if own is not None and charge.pool.id in work.loaded and has_left(own, charge):
+        history = whole_history(store, charge.pool.id, work.loaded[charge.pool.id].version)
+        return {charge.pool.id: history} if history is not None else {}
     runs = [work.draft.state(entry.run_id) for entry in charge.live_runs]
     found: dict[UUID, CreditPool] = {}
     for stream, held in _credit_of(charge, [run for run in runs if run is not None]).items():
@@ -187,11 +192,22 @@ def histories(work: Work, store: Store, follower: Follower, charge: Charge) -> d
         wanted = Wanted(stream, charge.id, pool, work.loaded[stream].version)
         history = history_by_view(store, follower, wanted)
         if history is None or not _accounts_for(history, charge, held):
-            rows = store.read_stream(stream)
-            history = pool_state.unsealed(mapper.read(row) for row in rows if row.version <= wanted.version)
+            history = whole_history(store, stream, wanted.version)
         if history is not None:
             found[stream] = history
     return found
+
+
+def has_left(pool: CreditPool, charge: Charge) -> bool:
+    """Whether the pool's state no longer has the totals of a purchase that was granted."""
+    known = pool.purchases.get(charge.id)
+    return charge.grant is not None and (known is None or not known.is_whole)
+
+
+def whole_history(store: Store, stream: UUID, version: int) -> CreditPool | None:
+    """A pool up to a version, with everything that was ever sealed; None before its first event."""
+    rows = store.read_stream(stream)
+    return pool_state.unsealed(mapper.read(row) for row in rows if row.version <= version)
 
 
 def _credit_of(charge: Charge, runs: Sequence[RealizationRun]) -> dict[UUID, dict[UUID, Decimal]]:

@@ -25,15 +25,17 @@ from aggregates.values.decimals import EXACT, ZERO, divide, text
 from aggregates.values.money import FIAT, Currency, fiat
 from projections.projection import Cell, Entry, Folded, Key, Rows
 
-_PAYMENTS = frozenset(
+_MONEY = frozenset(
     {
         Template.PAYMENT_AUTHORIZE,
         Template.PAYMENT_SETTLE,
         Template.PAYMENT_REDUCE,
         Template.PAYMENT_REVERSE,
         Template.REFUND,
+        Template.WRITE_OFF,
     }
 )
+"""What is posted in money: the face value is what it is worth."""
 _HELD = frozenset({Account.FBO, Account.EARNINGS, Account.ACCRUED, Account.BREAKAGE})
 
 _QUARTER = timedelta(minutes=15)
@@ -88,7 +90,7 @@ def share_of(posting: Any, account: Account, basis: Decimal | None, paid_in: str
     if not basis:
         return _NOTHING  # promotional, or advance of a price nobody knows yet: nothing is paid for it
     template, amount = posting.template, posting.amount
-    if template in _PAYMENTS:
+    if template in _MONEY:
         return Share(paid=amount)
     if template == Template.CURRENCY_EXCHANGE:
         return _NOTHING

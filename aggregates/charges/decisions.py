@@ -349,10 +349,27 @@ def delete(draft: Draft, charge_id: UUID, patch: Delete, facts: Facts) -> bool:
 
 
 @exact
-def report_payment(draft: Draft, charge_id: UUID, step: PaymentStep, facts: Facts) -> bool:
-    """Record what an outside provider reports of a purchase's payment (lifecycles §11.2)."""
-    trigger = Trigger.AUTHORIZED if step is PaymentStep.AUTHORIZED else Trigger.PAID
-    return purchases.report_payment(_purchase(draft, charge_id, facts, trigger), step)
+def report_payment(draft: Draft, charge_id: UUID, step: PaymentStep, facts: Facts, detail: str | None = None) -> bool:
+    """Record what an outside provider reports of a purchase's payment, and what it says of it (lifecycles §11.2)."""
+    return purchases.report_payment(_purchase(draft, charge_id, facts, purchases.TRIGGERS[step]), step, detail)
+
+
+@exact
+def retry_payment(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Wait for a new payment of what is owed after one failed (decision 26)."""
+    return purchases.retry_payment(_purchase(draft, charge_id, facts, Trigger.RETRY))
+
+
+@exact
+def write_off_payment(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Give up what is owed of a purchase whose payment failed; repeating it changes nothing (decisions 22, 26)."""
+    return purchases.write_off_payment(_purchase(draft, charge_id, facts, Trigger.WRITE_OFF))
+
+
+@exact
+def note_reversal(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
+    """Let a purchase wait for its payment again, where money for it went back and its price is no longer covered."""
+    return purchases.note_reversal(_purchase(draft, charge_id, facts, Trigger.REVERSED))
 
 
 @exact

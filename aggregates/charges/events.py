@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias, get_args
 from uuid import UUID
 
 import msgspec
@@ -24,10 +24,8 @@ from aggregates.charges.intent import (
     Periods,
     ResolvedCostBasis,
 )
-from aggregates.charges.late_events import EVENTS as LATE_EVENTS
 from aggregates.charges.late_events import LateEvent
 from aggregates.charges.moved import Moved as Moved  # noqa: PLC0414 - for whoever knows it from here
-from aggregates.charges.outside_events import EVENTS as OUTSIDE_EVENTS
 from aggregates.charges.outside_events import OutsideEvent
 from aggregates.event import DomainEvent
 from aggregates.lifecycle import Status, Trigger
@@ -483,6 +481,56 @@ class PaymentSettled(DomainEvent, frozen=True, kw_only=True):
     moved: Moved
 
 
+class PaymentFailure(StrEnum):
+    """How the payment of a purchase came to nothing (decision 26)."""
+
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    CHARGED_BACK = "charged_back"
+
+
+class PaymentFailed(DomainEvent, frozen=True, kw_only=True):
+    """The payment came to nothing: unused credit was taken back, and what was used stays owed (decision 26).
+
+    `amount`: credit taken back; `fiat_owed`: what the used part costs and nobody paid; `detail`: what was said of it.
+    `ledger_group` is absent where nothing was granted and nothing paid, so that there was nothing to undo.
+    """
+
+    NAME: ClassVar[str] = "charge.payment_failed.v1"
+    reason: PaymentFailure
+    detail: str | None = None
+    amount: Decimal
+    fiat_owed: Decimal
+    fiat_currency: Currency
+    ledger_group: GroupRef | None = None
+    moved: Moved
+
+
+class PaymentRetried(DomainEvent, frozen=True, kw_only=True):
+    """The payment is tried again, for what is owed."""
+
+    NAME: ClassVar[str] = "charge.payment_retried.v1"
+    moved: Moved
+
+
+class PaymentReversed(DomainEvent, frozen=True, kw_only=True):
+    """Money for the purchase went back, and its price is no longer covered; the credit stays, and waits for payment."""
+
+    NAME: ClassVar[str] = "charge.payment_reversed.v1"
+    ledger_group: GroupRef
+    moved: Moved
+
+
+class PaymentWrittenOff(DomainEvent, frozen=True, kw_only=True):
+    """Nobody will pay what is owed: it was given up, in `ledger_group`, where anything was owed (decision 22)."""
+
+    NAME: ClassVar[str] = "charge.payment_written_off.v1"
+    fiat_amount: Decimal
+    fiat_currency: Currency
+    ledger_group: GroupRef | None = None
+    moved: Moved
+
+
 class PurchaseVoided(DomainEvent, frozen=True, kw_only=True):
     """What was left of the granted credit was taken back; the status of the charge stays (lifecycles §11.4)."""
 
@@ -492,47 +540,6 @@ class PurchaseVoided(DomainEvent, frozen=True, kw_only=True):
     ledger_group: GroupRef
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (
-    ChargeCreated,
-    FeatureResolved,
-    CostBasisResolved,
-    ChargeActivated,
-    RealizationRunOpened,
-    CollectionAwaited,
-    RealizationRunClosed,
-    RealizationProcessed,
-    RunRerated,
-    RealizationCompleted,
-    ZeroOverageCompleted,
-    InvoiceIssueRecorded,
-    PaymentSettlementAwaited,
-    ChargeReactivated,
-    AdvanceBroughtForward,
-    RunPaymentNoted,
-    GatheringLineRequested,
-    GatheringLineUpserted,
-    GatheringLineDeleted,
-    InvoiceLineLinked,
-    ChargeFinalized,
-    ChargeAdvanceFailed,
-    PeriodExtended,
-    PeriodShrunk,
-    PeriodShrunkToRealized,
-    RunReclassified,
-    OverrideSet,
-    OverrideCleared,
-    BaseIntentAmended,
-    RunVoidNoted,
-    ChargeReopened,
-    ChargeDeleted,
-    CreditsGranted,
-    PaymentAwaited,
-    PaymentAuthorized,
-    PaymentSettled,
-    PurchaseVoided,
-    *LATE_EVENTS,
-    *OUTSIDE_EVENTS,
-)
 ChargeEvent: TypeAlias = (
     ChargeCreated
     | FeatureResolved
@@ -570,7 +577,12 @@ ChargeEvent: TypeAlias = (
     | PaymentAwaited
     | PaymentAuthorized
     | PaymentSettled
+    | PaymentFailed
+    | PaymentRetried
+    | PaymentReversed
+    | PaymentWrittenOff
     | PurchaseVoided
     | LateEvent
     | OutsideEvent
 )
+EVENTS: tuple[type[DomainEvent], ...] = get_args(ChargeEvent)

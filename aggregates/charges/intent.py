@@ -152,6 +152,15 @@ class InitialStatus(StrEnum):
     SETTLED = "settled"
 
 
+class Availability(StrEnum):
+    """When the credit of an external purchase is there to be spent; it is granted with that step (decision 26)."""
+
+    ON_CREATION = "on_creation"
+    """At once: credit is extended before any payment."""
+    ON_AUTHORIZATION = "on_authorization"
+    ON_SETTLEMENT = "on_settlement"
+
+
 class Promotional(Part, frozen=True, kw_only=True, tag_field="type", tag="promotional"):
     """Credit that is given away; it has no cost basis."""
 
@@ -161,6 +170,7 @@ class External(Part, frozen=True, kw_only=True, tag_field="type", tag="external"
 
     initial_status: InitialStatus
     cost_basis: CostBasis
+    availability: Availability = Availability.ON_CREATION
 
 
 class InvoiceSettlement(Part, frozen=True, kw_only=True, tag_field="type", tag="invoice"):

@@ -10,7 +10,8 @@ settled     cannot_settle_not_authorized_payment recorded                  payme
 
 from __future__ import annotations
 
-from aggregates.charges.state import Charge, Payment
+from aggregates.charges.purchase_state import Payment
+from aggregates.charges.state import Charge
 from aggregates.values.errors import (
     CannotSettleNotAuthorizedPayment,
     PaymentAlreadyAuthorized,

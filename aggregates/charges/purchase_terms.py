@@ -17,6 +17,7 @@ from aggregates.charges.fields import (
     whole_period,
 )
 from aggregates.charges.intent import (
+    Availability,
     ChargeType,
     External,
     Identity,
@@ -153,8 +154,15 @@ def _settlement(asked: RequestedSettlement, currency: Currency, findings: Findin
     status = asked.initial_status or InitialStatus.CREATED
     if status not in set(InitialStatus):
         findings.add(f"{where}.initial_status", "unknown", f"{status!r} is none of created, authorized and settled")
+    available = asked.availability or Availability.ON_CREATION
+    if available not in set(Availability):
+        message = f"{available!r} is none of on_creation, on_authorization and on_settlement"
+        findings.add(f"{where}.availability", "unknown", message)
     if asked.initial_status is not None and asked.type != "external":
         findings.add(f"{where}.initial_status", "not_allowed", "only an external purchase has an initial status")
+    if asked.availability is not None and asked.type != "external":
+        message = "only the credit of an external purchase waits for its payment"
+        findings.add(f"{where}.availability", "not_allowed", message)
     if asked.type == "promotional":
         if asked.cost_basis is not None:
             findings.add(f"{where}.cost_basis", "not_allowed", "promotional credit has no cost basis")
@@ -167,4 +175,6 @@ def _settlement(asked: RequestedSettlement, currency: Currency, findings: Findin
         return None
     if asked.type == "invoice":
         return InvoiceSettlement(cost_basis=asked.cost_basis)
-    return External(initial_status=InitialStatus(status), cost_basis=asked.cost_basis)
+    return External(
+        initial_status=InitialStatus(status), cost_basis=asked.cost_basis, availability=Availability(available)
+    )

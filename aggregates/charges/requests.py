@@ -151,12 +151,14 @@ class NewFlatFee(msgspec.Struct, frozen=True, kw_only=True):
 class RequestedSettlement(msgspec.Struct, frozen=True, kw_only=True):
     """How a purchase is to be settled: `type` is promotional, external or invoice.
 
-    `initial_status` is for external ones: created, authorized or settled, created where absent.
+    `initial_status` is for external ones: created, authorized or settled, created where absent; and so is
+    `availability`: on_creation, on_authorization or on_settlement, on_creation where absent.
     """
 
     type: str
     initial_status: str | None = None
     cost_basis: CostBasis | None = None
+    availability: str | None = None
 
 
 class NewPurchase(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,3 +268,9 @@ class PaymentStep(StrEnum):
 
     AUTHORIZED = "authorized"
     PAID = "paid"
+    FAILED = "failed"
+    """The payment did not come about, or what had arrived was returned, as a debit without cover is."""
+    CANCELLED = "cancelled"
+    """It was called off."""
+    CHARGED_BACK = "charged_back"
+    """Money that had arrived was taken back."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
 from typing import assert_never
 from uuid import UUID
 
@@ -42,9 +41,12 @@ from aggregates.charges.events import (
     OverrideSet,
     PaymentAuthorized,
     PaymentAwaited,
-    PaymentKind,
+    PaymentFailed,
+    PaymentRetried,
+    PaymentReversed,
     PaymentSettled,
     PaymentSettlementAwaited,
+    PaymentWrittenOff,
     PeriodExtended,
     PeriodShrunk,
     PeriodShrunkToRealized,
@@ -76,6 +78,7 @@ from aggregates.charges.intent import (
     SettlementMode,
     UsageLayer,
 )
+from aggregates.charges.kept import Kept
 from aggregates.charges.late import LateUsage, adjusted, after, due_after
 from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound
 from aggregates.charges.outside_events import (
@@ -84,17 +87,14 @@ from aggregates.charges.outside_events import (
     InvoiceLineUpdated,
     UnappliedCreditRequested,
 )
+from aggregates.charges.purchase_state import FailedPayment, Grant, Payment, PaymentStatus, VoidedPurchase, of_purchase
 from aggregates.event import Recorded, Stream
 from aggregates.lifecycle import Status, Trigger
 from aggregates.runs.events import RunType
 from aggregates.values.errors import RunNotFound
-from aggregates.values.identifiers import GroupRef, pool_id
+from aggregates.values.identifiers import pool_id
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
-
-
-class Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of everything the state of a charge is made of."""
 
 
 class RunEntry(Kept, frozen=True, kw_only=True):
@@ -154,54 +154,6 @@ class ResolvedFeature(Kept, frozen=True, kw_only=True):
     meter_id: UUID
 
 
-class Grant(Kept, frozen=True, kw_only=True):
-    """The credit of a purchase, booked."""
-
-    amount: Decimal
-    ledger_group: GroupRef
-    granted_at: datetime
-    booked_at: Instant
-
-
-class PaymentStatus(StrEnum):
-    """How far a payment is."""
-
-    AUTHORIZED = "authorized"
-    SETTLED = "settled"
-
-
-class PaymentFact(Kept, frozen=True, kw_only=True):
-    """One step of a payment: where the ledger booked it, and when it was reported."""
-
-    ledger_group: GroupRef
-    at: datetime
-
-
-class Payment(Kept, frozen=True, kw_only=True):
-    """The payment of a purchase (lifecycles §13); `fiat_amount` is above zero."""
-
-    kind: PaymentKind
-    fiat_amount: Decimal
-    fiat_currency: Currency
-    authorized: PaymentFact
-    settled: PaymentFact | None = None
-    line_id: UUID | None = None
-    invoice_id: UUID | None = None
-
-    @property
-    def status(self) -> PaymentStatus:
-        """Authorised until it is settled."""
-        return PaymentStatus.SETTLED if self.settled else PaymentStatus.AUTHORIZED
-
-
-class VoidedPurchase(Kept, frozen=True, kw_only=True):
-    """What was taken back of a purchase, and when."""
-
-    at: datetime
-    amount: Decimal
-    ledger_group: GroupRef
-
-
 class AdvanceFailure(Kept, frozen=True, kw_only=True):
     """Why the charge is stuck; gone as soon as it moves."""
 
@@ -236,6 +188,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     linked_line: LinkedLine | None = None
     grant: Grant | None = None
     payment: Payment | None = None
+    failed_payment: FailedPayment | None = None
     voided: VoidedPurchase | None = None
     failure: AdvanceFailure | None = None
     late_usage: LateUsage | None = None
@@ -289,6 +242,12 @@ class Charge(Kept, frozen=True, kw_only=True):
     def currency(self) -> Currency:
         """The currency of all its amounts."""
         return self.intent.identity.currency
+
+    @property
+    def payment_status(self) -> PaymentStatus | None:
+        """How far the payment of a purchase is, failed and written off included; None before there is any."""
+        facts = self.payment or self.failed_payment
+        return facts.status if facts is not None else None
 
     @property
     def is_deleted(self) -> bool:
@@ -424,8 +383,19 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return {"late_usage": after(state.late_usage, body)}
         case ChargeAdvanceFailed():
             return {"failure": _failure(body, at)}
-        case CreditsGranted() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided():
-            return _of_purchase(state, body, at)
+        case (
+            CreditsGranted()
+            | PaymentAuthorized()
+            | PaymentSettled()
+            | PaymentFailed()
+            | PaymentRetried()
+            | PaymentReversed()
+            | PaymentWrittenOff()
+            | PurchaseVoided()
+        ):
+            never = isinstance(body, PurchaseVoided) and state.status is Status.CREATED  # the clock has nothing to do
+            changes = of_purchase(state.payment, state.voided, state.failed_payment, body, at)
+            return changes | ({"advance_after": None} if never else {})
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -525,35 +495,6 @@ def _of_intent(
             intent = intent.with_layer(body.layer, layer)
     changes: dict[str, object] = {"intent": intent, "intent_version": state.intent_version + 1}
     return changes | ({"invoice_refund": body.invoice_refund} if isinstance(body, ChargeDeleted) else {})
-
-
-def _of_purchase(
-    state: Charge, body: CreditsGranted | PaymentAuthorized | PaymentSettled | PurchaseVoided, at: datetime
-) -> dict[str, object]:
-    match body:
-        case CreditsGranted():
-            group = body.ledger_group
-            return {"grant": Grant(amount=body.amount, ledger_group=group, granted_at=at, booked_at=body.booked_at)}
-        case PaymentAuthorized():
-            authorized = PaymentFact(ledger_group=body.ledger_group, at=at)
-            return {
-                "payment": Payment(
-                    kind=body.kind,
-                    fiat_amount=body.fiat_amount,
-                    fiat_currency=body.fiat_currency,
-                    authorized=authorized,
-                    line_id=body.line_id,
-                    invoice_id=body.invoice_id,
-                )
-            }
-        case PaymentSettled():
-            assert state.payment is not None, f"charge {state.id}: settled before it was authorised"
-            settled = PaymentFact(ledger_group=body.ledger_group, at=at)
-            return {"payment": msgspec.structs.replace(state.payment, settled=settled)}
-        case PurchaseVoided():
-            voided = VoidedPurchase(at=body.voided_at, amount=body.amount, ledger_group=body.ledger_group)
-            never = state.status is Status.CREATED  # cancelled before it was granted: the clock has nothing to do
-            return {"voided": voided} | ({"advance_after": None} if never else {})
 
 
 def _entry(body: RealizationRunOpened, at: datetime) -> RunEntry:

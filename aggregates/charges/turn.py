@@ -53,6 +53,8 @@ class Turn:
         self.notice: LineNotice | None = None
         self.run_ends: tuple[Instant, ...] | None = None
         self.ordered: Ordered | None = None
+        self.detail: str | None = None
+        """What was said of a payment that failed."""
 
     # ── what guards read ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -17,9 +17,10 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     recognize  recognize_accrual  reverse_recognition   revenue               §6.6
     void  cancel  refund                         a grant is taken back        §6.8, decision 37
     receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
+    fail_payment  write_off_purchase             a payment that fails         decisions 22, 26
     write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
     cover_advance                                credit that is free again    §17
-    seal                                         slices leave the state       §11
+    seal  bring_back                             what leaves the state        §11
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from aggregates.credits.collection import collect, select
 from aggregates.credits.correction import correct, corrections
 from aggregates.credits.covering import cover_advance
 from aggregates.credits.deferral import recognize_accrual
+from aggregates.credits.failing import fail_payment, write_off_purchase
 from aggregates.credits.invoicing import (
     accrue_usage,
     authorize_invoice,
@@ -40,27 +42,32 @@ from aggregates.credits.invoicing import (
     write_off,
 )
 from aggregates.credits.purchases import (
-    asked,
     authorize_purchase,
     grant,
+    is_paid,
     open_balance,
+    owed,
     receive_payment,
     settle_purchase,
 )
 from aggregates.credits.recognition import recognize, reverse_recognition
 from aggregates.credits.refunding import refund, reverse_payment
-from aggregates.credits.sealing import seal
+from aggregates.credits.sealing import bring_back, seal
 from aggregates.credits.unapplied import spend_unapplied
 from aggregates.credits.uncollectible import reinstate_advance, write_off_advance
 from aggregates.credits.voiding import cancel, void
 
 __all__ = [
+    "fail_payment",
+    "write_off_purchase",
+    "owed",
+    "is_paid",
+    "bring_back",
     "write_off_advance",
     "reinstate_advance",
     "reverse_payment",
     "refund",
     "receive_payment",
-    "asked",
     "Allocation",
     "AllocationKind",
     "accrue_usage",

@@ -171,12 +171,16 @@ class RecognizedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class VoidedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What was left of one lot of the grant; `released_at`: when its expiry plan is released by `amount`."""
+    """What was left of one lot of the grant; `released_at`: when its expiry plan is released by `amount`.
+
+    `booked_at`: when it is taken back, where that is later than the rest: at the effective time of scheduled credit.
+    """
 
     lot: int
     route: Route
     amount: Decimal
     released_at: Instant | None = None
+    booked_at: Instant | None = None
 
 
 class WrittenOffPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -10,7 +10,7 @@ collection and of correction depends on them (ledger §6.2).
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, get_args
 from uuid import UUID
 
 from aggregates.credits.event_parts import (
@@ -107,7 +107,9 @@ class CreditGranted(DomainEvent, frozen=True, kw_only=True):
 class PurchasePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
     """Payment of a purchase was authorized; credit and fiat amount were exchanged where they differ (ledger §6.1).
 
-    `fiat_amount` is in `fiat_currency`, which is the pool's own unless the pool holds a custom currency.
+    `fiat_amount` is in `fiat_currency`, which is the pool's own unless the pool holds a custom currency. `route`: of
+    the credit that it pays for, where none is granted yet. `reinstated`: fiat that had been written off and is owed
+    again.
     """
 
     NAME: ClassVar[str] = "credit_pool.purchase_payment_authorized.v1"
@@ -118,6 +120,8 @@ class PurchasePaymentAuthorized(DomainEvent, frozen=True, kw_only=True):
     fiat_amount: Decimal
     fiat_currency: Currency
     booked_at: Instant
+    route: Route | None = None
+    reinstated: Decimal = ZERO
     transactions: tuple[Transaction, ...]
 
 
@@ -125,7 +129,7 @@ class PurchasePaymentSettled(DomainEvent, frozen=True, kw_only=True):
     """Money for a purchase arrived (ledger §6.1); recorded as it came, more or less than authorized (decision 27).
 
     `authorized`: what had not been authorized before and was in this group; `exchanged`: credit exchanged in it for
-    `agreed` fiat, where payment begins without an authorization.
+    `agreed` fiat, where payment begins without an authorization. `route`, `reinstated`: as for an authorization.
     """
 
     NAME: ClassVar[str] = "credit_pool.purchase_payment_settled.v1"
@@ -139,6 +143,8 @@ class PurchasePaymentSettled(DomainEvent, frozen=True, kw_only=True):
     exchanged: Decimal = ZERO
     agreed: Decimal = ZERO
     authorized: Decimal = ZERO
+    route: Route | None = None
+    reinstated: Decimal = ZERO
     transactions: tuple[Transaction, ...]
 
 
@@ -155,11 +161,51 @@ class PurchasePaymentReversed(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
+class PurchasePaymentFailed(DomainEvent, frozen=True, kw_only=True):
+    """The payment of a purchase failed: unused credit was taken back, what was used stays owed (decision 26).
+
+    `reversed`: fiat that had arrived and was taken back; `released`: fiat that was authorized and will not come; both
+    in `fiat_currency`. `amount`, `parts`: credit taken back. `adjusted`: voided credit whose price was undone, by
+    `adjusted_fiat`; `exchanged`, `agreed`: credit exchanged for fiat in this group, so that what is owed is owed in
+    money; below zero where nothing is granted and the exchange was undone as a whole. `fiat_owed`: what is left to pay.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.purchase_payment_failed.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_currency: Currency
+    fiat_owed: Decimal
+    booked_at: Instant
+    reversed: Decimal = ZERO
+    released: Decimal = ZERO
+    amount: Decimal = ZERO
+    parts: tuple[VoidedPart, ...] = ()
+    adjusted: Decimal = ZERO
+    adjusted_fiat: Decimal = ZERO
+    exchanged: Decimal = ZERO
+    agreed: Decimal = ZERO
+    transactions: tuple[Transaction, ...] = ()
+
+
+class PurchaseWrittenOff(DomainEvent, frozen=True, kw_only=True):
+    """What was owed for the used credit of a purchase was given up as uncollectible (decisions 22, 26)."""
+
+    NAME: ClassVar[str] = "credit_pool.purchase_written_off.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_amount: Decimal
+    fiat_currency: Currency
+    booked_at: Instant
+    transactions: tuple[Transaction, ...]
+
+
 class PurchaseRefunded(DomainEvent, frozen=True, kw_only=True):
     """What was paid beyond the price of what a purchase still gives went back (ledger §6.8, decision 37).
 
     `fiat_amount` went back, `authorization_reduced` was promised and need not come, both in `fiat_currency`;
-    `adjusted`: voided credit whose price was undone by it.
+    `adjusted`: voided credit whose price was undone by it, by `adjusted_fiat`.
     """
 
     NAME: ClassVar[str] = "credit_pool.purchase_refunded.v1"
@@ -170,6 +216,7 @@ class PurchaseRefunded(DomainEvent, frozen=True, kw_only=True):
     fiat_currency: Currency
     authorization_reduced: Decimal = ZERO
     adjusted: Decimal = ZERO
+    adjusted_fiat: Decimal = ZERO
     booked_at: Instant
     transactions: tuple[Transaction, ...]
 
@@ -383,7 +430,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     """Everything left of a grant was taken back (ledger §6.8).
 
     `refunded`: fiat that went back; `authorization_reduced`: fiat by which a standing authorization shrank;
-    `adjusted`: voided credit whose price was undone by that, or will not be asked for (decision 37).
+    `adjusted`: voided credit whose price, `adjusted_fiat`, was undone by that, or will not be asked for (decision 37).
     """
 
     NAME: ClassVar[str] = "credit_pool.credit_voided.v1"
@@ -397,6 +444,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     refunded: Decimal = ZERO
     authorization_reduced: Decimal = ZERO
     adjusted: Decimal = ZERO
+    adjusted_fiat: Decimal = ZERO
     transactions: tuple[Transaction, ...]
 
 
@@ -420,7 +468,7 @@ class SlicesSealed(DomainEvent, frozen=True, kw_only=True):
 
     `slices`: corrections of them read the stream. `final`: charges that will not move again, of which slices still
     wait for recognition or cover and follow them without another word. `lots`: expired ones that nothing can return
-    to; `purchases`: given away, without a lot left; `accruals`: paid and recognised.
+    to; `purchases`: with no lot left and nothing to pay; `accruals`: paid and recognised.
     """
 
     NAME: ClassVar[str] = "credit_pool.slices_sealed.v1"
@@ -434,33 +482,43 @@ class SlicesSealed(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...] = ()
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (
-    CreditGranted,
-    PurchasePaymentAuthorized,
-    PurchasePaymentSettled,
-    PurchasePaymentReversed,
-    PurchaseRefunded,
-    CreditCollected,
-    CreditReturned,
-    InvoiceUsageAccrued,
-    InvoicePaymentAuthorized,
-    InvoicePaymentSettled,
-    InvoiceUsageCredited,
-    UnappliedCreditSpent,
-    ReceivableWrittenOff,
-    AdvanceCovered,
-    AdvanceWrittenOff,
-    EarningsRecognized,
-    RecognitionReversed,
-    CreditVoided,
-    GrantCancelled,
-    SlicesSealed,
-)
+class PurchaseBroughtBack(DomainEvent, frozen=True, kw_only=True):
+    """A purchase that had left the state is needed again: its totals, as the stream has them; nothing is booked.
+
+    `lots`: those it had; `expired`: what expired on those that have left the state. The rest as in `Purchase`.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.purchase_brought_back.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    settlement: PurchaseSettlement | None = None
+    route: Route | None = None
+    lots: tuple[int, ...] = ()
+    granted: Decimal = ZERO
+    voided: Decimal = ZERO
+    expired: Decimal = ZERO
+    voided_by: int | None = None
+    cancelled: bool = False
+    adjusted: Decimal = ZERO
+    credit_authorized: Decimal = ZERO
+    fiat_agreed: Decimal = ZERO
+    fiat_authorized: Decimal = ZERO
+    fiat_settled: Decimal = ZERO
+    fiat_refunded: Decimal = ZERO
+    fiat_adjusted: Decimal = ZERO
+    fiat_currency: Currency | None = None
+    written_off: Decimal = ZERO
+    transactions: tuple[Transaction, ...] = ()
+
+
 CreditPoolEvent = (
     CreditGranted
     | PurchasePaymentAuthorized
     | PurchasePaymentSettled
     | PurchasePaymentReversed
+    | PurchasePaymentFailed
+    | PurchaseWrittenOff
     | PurchaseRefunded
     | CreditCollected
     | CreditReturned
@@ -477,4 +535,6 @@ CreditPoolEvent = (
     | CreditVoided
     | GrantCancelled
     | SlicesSealed
+    | PurchaseBroughtBack
 )
+EVENTS: tuple[type[DomainEvent], ...] = get_args(CreditPoolEvent)

@@ -162,7 +162,9 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Totals of a purchase: credit granted and voided, fiat authorized, settled and refunded.
 
     `fiat_agreed`: the price of `credit_authorized`; `fiat_authorized`: what stands of it after reductions. `adjusted`:
-    voided credit that is not paid for any more.
+    voided credit that is not paid for any more, `fiat_adjusted`: the part of the agreed price that was undone with it.
+    `written_off`: fiat that was owed and given up. `route` is that of the credit, or of its payment as long as none
+    is granted.
     `lots`: those it issued and those corrections opened for it. `expired`: credit of lots that have left the state.
     `voided_by`: version of the event that voided first.
     """
@@ -181,7 +183,38 @@ class Purchase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fiat_authorized: Decimal = ZERO
     fiat_settled: Decimal = ZERO
     fiat_refunded: Decimal = ZERO
+    fiat_adjusted: Decimal = ZERO
     fiat_currency: Currency | None = None
+    written_off: Decimal = ZERO
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether these are its totals, and not just the lots that came back after they had left the state."""
+        return bool(self.granted or self.cancelled or self.credit_authorized or self.fiat_settled)
+
+    @property
+    def fiat_kept(self) -> Decimal:
+        """Money that arrived and did not go back."""
+        return self.fiat_settled - self.fiat_refunded
+
+    @property
+    def fiat_promised(self) -> Decimal:
+        """Money that was authorized and has not arrived."""
+        return max(self.fiat_authorized - self.fiat_settled, ZERO)
+
+    @property
+    def given(self) -> Decimal:
+        """The credit that is to be paid for: granted and not voided, or still to be granted."""
+        if self.granted:
+            return self.granted - self.voided
+        return ZERO if self.cancelled else self.credit_authorized
+
+    @property
+    def unpriced(self) -> Decimal:
+        """Credit that is not given any more, and whose price was not undone yet."""
+        if self.granted:
+            return self.voided - self.adjusted
+        return self.credit_authorized - self.adjusted if self.cancelled else ZERO
 
 
 class Accrual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -23,6 +23,7 @@ from aggregates.credits.posting import Postings, opened, when
 from aggregates.credits.refusals import (
     CannotSettleNotAuthorizedPayment,
     CreditAlreadyGranted,
+    NothingOwed,
     PaymentAlreadyAuthorized,
     PaymentAlreadySettled,
 )
@@ -118,8 +119,8 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
     """Record that payment of a purchase is authorized: exchange where fiat and credit differ, then authorize.
 
     100 credits at 0.5: exchange opens +50 against brokerage -50, authorize 50 leaves open 0 and authorized -50. A
-    custom currency exchanges into a fiat receivable and authorizes that. Raises `ValidationFailed`,
-    `PaymentAlreadyAuthorized`.
+    custom currency exchanges into a fiat receivable and authorizes that. What had been written off is owed again with
+    it. Raises `ValidationFailed`, `NothingOwed`, `PaymentAlreadyAuthorized`.
     """
     request = opened(request)
     credit, fiat, fiat_currency = _payment(pool, request)
@@ -127,10 +128,12 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
     at = when(request.booked_at, request)
     routes = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
-    agreed = _agree(postings, known, Agreed(credit, fiat), routes, at)
-    rest = (agreed.fiat if agreed.credit else asked(pool, known)) - known.fiat_authorized
+    agreed = agree(postings, known, Agreed(credit, fiat), routes, at)
+    before = known.fiat_authorized - known.fiat_refunded
+    rest = (agreed.fiat if agreed.credit else asked(pool, known)) - before
     if rest <= 0:
-        raise PaymentAlreadyAuthorized(request.purchase)
+        raise PaymentAlreadyAuthorized(request.purchase) if before else NothingOwed(request.purchase)
+    _reinstate(postings, known, known.written_off, routes[1], at, source=request.purchase)
     postings.add(templates.authorize(routes[1], rest, at, source=request.purchase))
     return PurchasePaymentAuthorized(
         currency=pool.currency,
@@ -139,6 +142,8 @@ def authorize_purchase(pool: CreditPool, request: PurchasePayment) -> PurchasePa
         fiat_amount=rest,
         fiat_currency=fiat_currency,
         booked_at=request.booked_at,
+        route=routes[0] if known.route is None else None,
+        reinstated=known.written_off,
         transactions=postings.all(),
     )
 
@@ -150,26 +155,49 @@ class Agreed(NamedTuple):
     fiat: Decimal
 
 
-def _agree(postings: Postings, known: Purchase, terms: Agreed, routes: tuple[Route, Route], at: When) -> Agreed:
+def agree(postings: Postings, known: Purchase, terms: Agreed, routes: tuple[Route, Route], at: When) -> Agreed:
     """Exchange what is to be paid for, once: credit that was voided with its price is not asked for any more."""
-    if known.credit_authorized:
+    if known.credit_authorized or known.cancelled:
         return Agreed(ZERO, ZERO)
-    credit_route, fiat_route = routes
     credit = min(terms.credit, known.granted - known.adjusted) if known.granted else terms.credit
-    fiat = divide(terms.fiat * credit, terms.credit, fiat_route.currency.precision)
-    if fiat_route.currency.key != credit_route.currency.key:
-        postings.add(templates.exchange(credit_route, credit, fiat_route, fiat, at))
-    elif fiat != credit:
-        postings.add(templates.revalue(credit_route, credit - fiat, at))
+    fiat = divide(terms.fiat * credit, terms.credit, routes[1].currency.precision)
+    post_exchange(postings, routes, Agreed(credit, fiat), at)
     return Agreed(credit, fiat)
+
+
+def post_exchange(
+    postings: Postings, routes: tuple[Route, Route], agreed: Agreed, at: When, *, undone: bool = False
+) -> None:
+    """Owe the price instead of the credit, or undo that; a part of a custom currency may be worth nothing in fiat."""
+    credit_route, fiat_route = routes
+    sign = -1 if undone else 1
+    if fiat_route.currency.key == credit_route.currency.key:
+        if agreed.credit != agreed.fiat:
+            postings.add(templates.revalue(credit_route, (agreed.credit - agreed.fiat) * sign, at))
+    elif agreed.credit and agreed.fiat:
+        postings.add(templates.exchange(credit_route, agreed.credit, fiat_route, agreed.fiat, at, undone=undone))
+    elif agreed.credit:
+        postings.add(templates.revalue(credit_route, agreed.credit * sign, at))
+    elif agreed.fiat:
+        postings.add(templates.revalue(fiat_route, -agreed.fiat * sign, at))
+
+
+def _reinstate(
+    postings: Postings, known: Purchase, amount: Decimal, fiat_route: Route, at: When, *, source: UUID
+) -> Decimal:
+    """Let what was written off be owed again, as far as there is money for it after all; how much that is."""
+    again = min(amount, known.written_off)
+    if again:
+        postings.add(templates.write_off(fiat_route, again, at, source=source, undone=True))
+    return again
 
 
 @exact
 def receive_payment(pool: CreditPool, request: PurchasePayment) -> PurchasePaymentSettled:
     """Record money as it came: part of the price, all of it, or more (decision 27).
 
-    What was not authorized before is authorized in the same group. 20 of 50: open -30, wash -20; 60 of 50: open +10,
-    which is refunded on request. Raises `ValidationFailed`.
+    What was not authorized before is authorized in the same group, and a write-off taken back as far as money came.
+    20 of 50: open -30, wash -20; 60 of 50: open +10, which is refunded on request. Raises `ValidationFailed`.
     """
     request = opened(request)
     credit, received, fiat_currency = _payment(pool, request)
@@ -178,8 +206,9 @@ def receive_payment(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
     routes = payment_routes(pool.currency, request.cost_basis, fiat_currency, request.features)
     postings = Postings()
     terms = Agreed(credit, fiat_currency.rounded(credit * request.cost_basis))
-    agreed = _agree(postings, known, terms, routes, at)
-    unpromised = received - min(received, known.fiat_authorized - known.fiat_settled)
+    agreed = agree(postings, known, terms, routes, at)
+    unpromised = received - min(received, known.fiat_promised)
+    reinstated = _reinstate(postings, known, received, routes[1], at, source=request.purchase)
     if unpromised:
         postings.add(templates.authorize(routes[1], unpromised, at, source=request.purchase))
     postings.add(templates.settle(routes[1], received, at, source=request.purchase))
@@ -193,6 +222,8 @@ def receive_payment(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
         exchanged=agreed.credit,
         agreed=agreed.fiat,
         authorized=unpromised,
+        route=routes[0] if known.route is None else None,
+        reinstated=reinstated,
         transactions=postings.all(),
     )
 
@@ -234,12 +265,12 @@ def asked(pool: CreditPool, known: Purchase) -> Decimal:
     Credit that was voided and its price left standing is still to be paid for: 100 at 0.5, voided with the payment
     adjustment `none`, asks for 50; with `reduce` or `refund` for what was used.
     """
-    return _share_of_price(pool, known, known.granted - known.adjusted)
+    return _share_of_price(pool, known, known.given + known.unpriced if known.granted else known.given)
 
 
 def price(pool: CreditPool, known: Purchase) -> Decimal:
-    """What the credit costs that was granted and is not voided, in fiat; zero before payment was agreed."""
-    return _share_of_price(pool, known, known.granted - known.voided)
+    """What the credit costs that is granted and not voided, or to be granted; zero before payment was agreed."""
+    return _share_of_price(pool, known, known.given)
 
 
 def _share_of_price(pool: CreditPool, known: Purchase, credit: Decimal) -> Decimal:
@@ -247,6 +278,16 @@ def _share_of_price(pool: CreditPool, known: Purchase, credit: Decimal) -> Decim
         return ZERO
     exponent = (known.fiat_currency or pool.currency).precision
     return divide(credit * known.fiat_agreed, known.credit_authorized, exponent)
+
+
+def owed(pool: CreditPool, known: Purchase) -> Decimal:
+    """What is left to pay of what is asked, in fiat: no money came for it, or it went back."""
+    return max(asked(pool, known) - known.fiat_kept, ZERO)
+
+
+def is_paid(pool: CreditPool, known: Purchase) -> bool:
+    """Whether the money that is here is all that is asked, once something is, and no more of it is promised."""
+    return known.credit_authorized > 0 and known.fiat_kept > 0 and not (owed(pool, known) or known.fiat_promised)
 
 
 def payment_routes(

@@ -13,7 +13,7 @@ from uuid import UUID
 from aggregates.credits.events import PurchasePaymentReversed, PurchaseRefunded
 from aggregates.credits.pool import CreditPool, Purchase
 from aggregates.credits.posting import Postings, opened, when
-from aggregates.credits.purchases import payment_routes, price
+from aggregates.credits.purchases import Agreed, payment_routes, post_exchange, price
 from aggregates.credits.refusals import NothingToRefund, NothingToReverse
 from aggregates.credits.requests import RefundPurchase, ReversePayment
 from aggregates.journal import templates
@@ -23,11 +23,12 @@ from aggregates.values.decimals import ONE, ZERO, divide, exact
 
 
 class Adjusted(NamedTuple):
-    """What an adjustment did: fiat refunded, promised fiat given up, and the voided credit whose price is undone."""
+    """What an adjustment did: fiat refunded, promised fiat given up, voided credit whose price is undone, and that."""
 
     refunded: Decimal = ZERO
     reduced: Decimal = ZERO
     credit: Decimal = ZERO
+    worth: Decimal = ZERO
 
 
 @exact
@@ -40,7 +41,7 @@ def refund(pool: CreditPool, request: RefundPurchase) -> PurchaseRefunded:
     request = opened(request)
     known = pool.purchases.get(request.purchase, Purchase())
     at = when(request.booked_at, request)
-    there = max(known.fiat_settled - known.fiat_refunded - price(pool, known), ZERO)
+    there = max(known.fiat_kept - price(pool, known), ZERO)
     if not there or (request.amount is not None and not ZERO < request.amount <= there):
         raise NothingToRefund(request.amount if request.amount is not None else "anything", there, request.purchase)
     postings = Postings()
@@ -52,6 +53,7 @@ def refund(pool: CreditPool, request: RefundPurchase) -> PurchaseRefunded:
         fiat_currency=known.fiat_currency or pool.currency,
         authorization_reduced=done.reduced,
         adjusted=done.credit,
+        adjusted_fiat=done.worth,
         booked_at=request.booked_at,
         transactions=postings.all(),
     )
@@ -65,7 +67,7 @@ def reverse_payment(pool: CreditPool, request: ReversePayment) -> PurchasePaymen
     """
     request = opened(request)
     known = pool.purchases.get(request.purchase, Purchase())
-    there = known.fiat_settled - known.fiat_refunded
+    there = known.fiat_kept
     amount = there if request.amount is None else (known.fiat_currency or pool.currency).rounded(request.amount)
     if not ZERO < amount <= there:
         raise NothingToReverse(amount, there, request.purchase)
@@ -93,36 +95,30 @@ def adjust(
     30 refunded (open -30, wash +30). Not yet settled, the standing authorization shrinks to 20 instead. Before any
     payment there is nothing to post: the price to be agreed on is that of the 40.
     """
-    unpriced = known.voided - known.adjusted
-    if not known.credit_authorized or known.route is None:
+    unpriced, standing = known.unpriced, known.fiat_promised
+    if known.route is None:
         return Adjusted(credit=unpriced)
-    standing = max(known.fiat_authorized - known.fiat_settled, ZERO)
     too_much = max(known.fiat_authorized - known.fiat_refunded - price(pool, known), ZERO)
     reduced = min(standing, too_much)
     refunded = too_much - reduced if limit is None else min(too_much - reduced, limit)
-    if not reduced and not refunded:
-        return Adjusted()
-    credit_route, fiat_route = routes_of(pool, known)
-    fiat_currency = known.fiat_currency or pool.currency
-    # What was voided was worth this much of the price; the rest of what goes back was paid in excess of it.
-    worth = min(
-        reduced + refunded, divide(unpriced * known.fiat_agreed, known.credit_authorized, fiat_currency.precision)
-    )
-    if refunded + reduced < too_much:
+    gone = reduced + refunded
+    routes = routes_of(pool, known)
+    # What was voided was worth `whole` of the price: of that goes what was not paid, and what goes back of the rest.
+    whole = known.fiat_agreed - known.fiat_adjusted - price(pool, known)
+    worth = max(min(gone, whole), whole - (too_much - gone))
+    if worth < whole:
         unpriced = min(unpriced, divide(worth * known.credit_authorized, known.fiat_agreed, pool.currency.precision))
-    if unpriced and fiat_currency.key != pool.currency.key:
-        postings.add(templates.exchange(credit_route, unpriced, fiat_route, worth, at, undone=True))
-    elif unpriced != worth:
-        postings.add(templates.revalue(credit_route, worth - unpriced, at))
+    if known.credit_authorized:
+        post_exchange(postings, routes, Agreed(unpriced, worth), at, undone=True)
     if reduced:
-        postings.add(templates.reduce_authorization(fiat_route, reduced, at, source=purchase))
+        postings.add(templates.reduce_authorization(routes[1], reduced, at, source=purchase))
     if refunded:
-        postings.add(templates.refund(fiat_route, refunded, at, source=purchase))
-    return Adjusted(refunded, reduced, unpriced)
+        postings.add(templates.refund(routes[1], refunded, at, source=purchase))
+    return Adjusted(refunded, reduced, unpriced, worth)
 
 
 def routes_of(pool: CreditPool, known: Purchase) -> tuple[Route, Route]:
-    """Routes of the credit and of the fiat receivable of a purchase whose credit was granted."""
-    assert known.route is not None, "a granted purchase has a route"
+    """Routes of the credit and of the fiat receivable of a purchase that was granted, or paid for."""
+    assert known.route is not None, "a purchase that is granted or paid for has a route"
     cost_basis = ONE if known.route.cost_basis is None else known.route.cost_basis
     return payment_routes(pool.currency, cost_basis, known.fiat_currency or pool.currency, known.route.features)

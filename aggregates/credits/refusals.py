@@ -124,6 +124,15 @@ class ReductionExceedsUnused(CommandRefused):
 
 
 @dataclass(eq=False)
+class NothingOwed(CommandRefused):
+    """Everything a purchase gave is paid for, or it gave nothing: there is nothing to authorize or to try again."""
+
+    code: ClassVar[str] = "nothing_owed"
+    text: ClassVar[str] = "nothing is owed for purchase {purchase}"
+    purchase: object = None
+
+
+@dataclass(eq=False)
 class NothingToRefund(CommandRefused):
     """Less was paid beyond the price of what a purchase still gives than was to be refunded (decision 37)."""
 

@@ -260,6 +260,19 @@ class Void(Request, frozen=True, kw_only=True):
     payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
 
 
+class FailPayment(PurchasePayment, frozen=True, kw_only=True):
+    """The payment of a purchase failed; `money_went_back`: what had arrived of it was taken back (decision 26)."""
+
+    money_went_back: bool
+
+
+class WriteOffPurchase(Request, frozen=True, kw_only=True):
+    """Give up what is owed for the used credit of a purchase whose payment failed (decision 22)."""
+
+    purchase: UUID
+    booked_at: Instant
+
+
 class RefundPurchase(Request, frozen=True, kw_only=True):
     """Give back what was paid beyond the price of what a purchase still gives, or `amount` of it, in fiat."""
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from aggregates.credits.events import PurchaseSettlement, SlicesSealed
+from aggregates.credits.events import PurchaseBroughtBack, PurchaseSettlement, SlicesSealed
 from aggregates.credits.pool import CreditPool, Purchase, Realized
+from aggregates.credits.purchases import price
 from aggregates.credits.requests import Seal
-from aggregates.values.decimals import exact
+from aggregates.values.decimals import ZERO, exact
 from aggregates.values.period import Instant
 
 
@@ -40,7 +41,7 @@ def seal(pool: CreditPool, request: Seal) -> SlicesSealed | None:
         slices=tuple(sorted(sealed)),
         final=tuple(sorted(waiting)),
         lots=lots,
-        purchases=tuple(_spent_gifts(pool, set(lots))),
+        purchases=tuple(_finished(pool, set(lots))),
         accruals=accruals,
     )
 
@@ -70,16 +71,40 @@ def _dead_lots(pool: CreditPool, sealed: set[int], horizon: Instant) -> Iterator
     yield from (lot.sequence for lot in expired if lot.sequence not in used)
 
 
-def _spent_gifts(pool: CreditPool, dead: set[int]) -> Iterator[UUID]:
-    """Purchases that cost nothing and have no lot left; what was paid for stays, as money may come or go back."""
+def _finished(pool: CreditPool, dead: set[int]) -> Iterator[UUID]:
+    """Purchases without a lot left that cost nothing, or whose price is paid or given up, no more and no less.
+
+    Money that comes or goes back later brings them back (`bring_back`).
+    """
     for name, purchase in pool.purchases.items():
-        lots = [pool.lots.get(sequence) for sequence in purchase.lots if sequence not in dead]
-        if _is_gift(purchase) and not any(lot is not None for lot in lots):
+        has_lot = any(sequence in pool.lots and sequence not in dead for sequence in purchase.lots)
+        if not has_lot and _is_settled(pool, purchase):
             yield name
 
 
-def _is_gift(purchase: Purchase) -> bool:
-    return purchase.settlement is PurchaseSettlement.PROMOTIONAL and purchase.granted > 0
+def _is_settled(pool: CreditPool, purchase: Purchase) -> bool:
+    if not purchase.granted:
+        return not purchase.is_whole  # lots that came back by correction, of a purchase that had left before
+    if purchase.settlement is PurchaseSettlement.PROMOTIONAL:
+        return True
+    is_priced = purchase.credit_authorized > 0 or not purchase.given
+    is_pending = purchase.fiat_promised or purchase.unpriced
+    return is_priced and not is_pending and purchase.fiat_kept + purchase.written_off == price(pool, purchase)
+
+
+@exact
+def bring_back(pool: CreditPool, purchase: UUID, history: CreditPool) -> PurchaseBroughtBack | None:
+    """The totals of a purchase that has left the state, out of the pool with nothing sealed (`state.unsealed`).
+
+    None when it is in hand, or there never was one.
+    """
+    here, known = pool.purchases.get(purchase), history.purchases.get(purchase)
+    if known is None or (here is not None and here.is_whole):
+        return None
+    totals = {name: getattr(known, name) for name in Purchase.__struct_fields__}
+    gone = (history.lots[sequence].balance for sequence in known.lots if sequence not in pool.lots)
+    totals["expired"] = sum(gone, ZERO)
+    return PurchaseBroughtBack(currency=pool.currency, purchase=purchase, **totals)
 
 
 def _closed(pool: CreditPool, request: Seal, horizon: Instant) -> Iterator[int]:

@@ -62,9 +62,10 @@ def fold(state: CreditPool | None, records: Iterable[Recorded[e.CreditPoolEvent]
 def unsealed(records: Iterable[Recorded[e.CreditPoolEvent]], state: CreditPool | None = None) -> CreditPool | None:
     """The pool with every slice there ever was: for corrections that name sealed ones (decision 40).
 
-    From all its records, or from such a state and the records since.
+    From all its records, or from such a state and the records since. What was brought back never left it.
     """
-    return fold(state, (record for record in records if not isinstance(record.body, e.SlicesSealed)))
+    kept = (r for r in records if not isinstance(r.body, e.SlicesSealed | e.PurchaseBroughtBack))
+    return fold(state, kept)
 
 
 class _Hand:
@@ -108,10 +109,15 @@ class _Hand:
                 self._purchase_settled(body)
             case e.PurchasePaymentReversed() as body:
                 self._on_purchase(body.purchase, fiat_settled=-body.fiat_amount, fiat_authorized=-body.fiat_amount)
+            case e.PurchasePaymentFailed() as body:
+                self._payment_failed(body, version)
+            case e.PurchaseWrittenOff() as body:
+                self._on_purchase(body.purchase, written_off=body.fiat_amount)
             case e.PurchaseRefunded() as body:
                 self._on_purchase(
                     body.purchase,
                     adjusted=body.adjusted,
+                    fiat_adjusted=body.adjusted_fiat,
                     fiat_refunded=body.fiat_amount,
                     fiat_authorized=-body.authorization_reduced,
                 )
@@ -150,6 +156,9 @@ class _Hand:
                 self._cancelled(body)
             case e.SlicesSealed() as body:
                 self._sealed(body)
+            case e.PurchaseBroughtBack() as body:
+                totals = {name: getattr(body, name) for name in Purchase.__struct_fields__}
+                self.pool.purchases[body.purchase] = Purchase(**totals)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -333,11 +342,18 @@ class _Hand:
             fiat_agreed=known.fiat_agreed + (body.fiat_amount if body.credit_amount else ZERO),
             fiat_authorized=known.fiat_authorized + body.fiat_amount,
             fiat_currency=body.fiat_currency,
+            written_off=known.written_off - body.reinstated,
+            route=known.route or body.route,
         )
 
     def _purchase_settled(self, body: e.PurchasePaymentSettled) -> None:
         known = self.purchase(body.purchase)
-        self.pool.purchases[body.purchase] = _replace(known, fiat_currency=body.fiat_currency)
+        self.pool.purchases[body.purchase] = _replace(
+            known,
+            fiat_currency=body.fiat_currency,
+            written_off=known.written_off - body.reinstated,
+            route=known.route or body.route,
+        )
         self._on_purchase(
             body.purchase,
             credit_authorized=body.exchanged,
@@ -345,6 +361,26 @@ class _Hand:
             fiat_authorized=body.authorized,
             fiat_settled=body.fiat_amount,
         )
+
+    def _payment_failed(self, body: e.PurchasePaymentFailed, version: int) -> None:
+        self._taken_back(body.parts, body.booked_at)
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(
+            known,
+            voided=known.voided + body.amount,
+            voided_by=known.voided_by or (version if body.parts else None),
+            fiat_currency=body.fiat_currency,
+            fiat_settled=known.fiat_settled - body.reversed,
+            fiat_authorized=known.fiat_authorized - body.reversed - body.released,
+            adjusted=known.adjusted + body.adjusted,
+            fiat_adjusted=known.fiat_adjusted + body.adjusted_fiat,
+            credit_authorized=known.credit_authorized + body.exchanged,
+            fiat_agreed=known.fiat_agreed + body.agreed,
+        )
+
+    def _taken_back(self, parts: Iterable[e.VoidedPart], booked_at: Instant) -> None:
+        for part in parts:
+            self.lot(part.lot).move(part.booked_at or booked_at, -part.amount)
 
     def _on_purchase(self, purchase: UUID, **added: Decimal) -> None:
         known = self.purchase(purchase)
@@ -387,8 +423,7 @@ class _Hand:
             self.pool.accruals[sequence] = _replace(accrual, recognitions=shorter(accrual.recognitions, amount))
 
     def _voided(self, body: e.CreditVoided, version: int) -> None:
-        for part in body.parts:
-            self.lot(part.lot).move(body.booked_at, -part.amount)
+        self._taken_back(body.parts, body.booked_at)
         known = self.purchase(body.purchase)
         self.pool.purchases[body.purchase] = _replace(
             known,
@@ -397,6 +432,7 @@ class _Hand:
             fiat_refunded=known.fiat_refunded + body.refunded,
             fiat_authorized=known.fiat_authorized - body.authorization_reduced,
             adjusted=known.adjusted + body.adjusted,
+            fiat_adjusted=known.fiat_adjusted + body.adjusted_fiat,
         )
 
     def _cancelled(self, body: e.GrantCancelled) -> None:
@@ -404,7 +440,9 @@ class _Hand:
             lot = self.lot(body.lot)
             lot.move(lot.effective_at, -body.amount)
         known = self.purchase(body.purchase)
-        self.pool.purchases[body.purchase] = _replace(known, cancelled=True, voided=known.voided + body.amount)
+        self.pool.purchases[body.purchase] = _replace(
+            known, cancelled=True, voided=known.voided + body.amount, adjusted=known.adjusted + body.amount
+        )
 
     # ── sealing ──────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -22,6 +22,7 @@ from aggregates.journal import templates
 from aggregates.journal.templates import When
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.errors import NothingToVoid
+from aggregates.values.period import Instant
 
 
 @exact
@@ -34,12 +35,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
     """
     request = opened(request)
     known = pool.purchases.get(request.purchase, Purchase())
-    left = [
-        (lot, lot.spendable(request.booked_at))
-        for lot in (pool.lots[sequence] for sequence in known.lots if sequence in pool.lots)
-        if lot.is_live(request.booked_at)
-    ]
-    left = _no_more_than(request, [(lot, amount) for lot, amount in left if amount > 0])
+    left = _no_more_than(request, left_of(pool, known, request.booked_at))
     if not left:
         if known.voided_by is not None:
             return None
@@ -47,11 +43,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
 
     postings = Postings()
     at = when(request.booked_at, request)
-    parts: list[VoidedPart] = []
-    for lot, amount in left:
-        postings.add(templates.issue(lot.route, amount, at, source=lot.source, reversing=True))
-        released_at = post_release(postings, lot, amount, at, None)
-        parts.append(VoidedPart(lot=lot.sequence, route=lot.route, amount=amount, released_at=released_at))
+    parts = post_taken_back(postings, left, at)
     voided = sum((part.amount for part in parts), ZERO)
     owed = Adjusted()
     if request.payment_adjustment is not PaymentAdjustment.NONE:
@@ -63,13 +55,42 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         purchase=request.purchase,
         amount=voided,
         booked_at=request.booked_at,
-        parts=tuple(parts),
+        parts=parts,
         payment_adjustment=request.payment_adjustment,
         refunded=owed.refunded,
         authorization_reduced=owed.reduced,
         adjusted=owed.credit,
+        adjusted_fiat=owed.worth,
         transactions=postings.all(),
     )
+
+
+def left_of(pool: CreditPool, known: Purchase, at: Instant, *, scheduled: bool = False) -> list[tuple[Lot, Decimal]]:
+    """What of a grant nobody has used, lot by lot, at a time; with what is `scheduled` for later, or without."""
+    lots = [pool.lots[sequence] for sequence in known.lots if sequence in pool.lots]
+    left = [
+        (lot, lot.spendable(max(at, lot.effective_at)))
+        for lot in lots
+        if lot.is_live(at) or (scheduled and lot.effective_at > at)
+    ]
+    return [(lot, amount) for lot, amount in left if amount > 0]
+
+
+def post_taken_back(postings: Postings, left: list[tuple[Lot, Decimal]], at: When) -> tuple[VoidedPart, ...]:
+    """Undo the issue of what is left, and release its plan; of scheduled credit when it would become effective."""
+    parts: list[VoidedPart] = []
+    for lot, amount in left:
+        booked = at.at(max(at.booked_at, lot.effective_at))
+        postings.add(templates.issue(lot.route, amount, booked, source=lot.source, reversing=True))
+        part = VoidedPart(
+            lot=lot.sequence,
+            route=lot.route,
+            amount=amount,
+            released_at=post_release(postings, lot, amount, booked, None),
+            booked_at=booked.booked_at if booked.booked_at != at.booked_at else None,
+        )
+        parts.append(part)
+    return tuple(parts)
 
 
 def _no_more_than(request: Void, left: list[tuple[Lot, Decimal]]) -> list[tuple[Lot, Decimal]]:
@@ -95,7 +116,7 @@ def cancel(pool: CreditPool, request: CancelGrant) -> GrantCancelled:
     lot = pool.lots.get(known.lots[0])
     if lot is None or lot.effective_at <= request.now or lot.moves != [Move(lot.effective_at, known.granted)]:
         raise GrantAlreadyEffective(request.purchase)
-    if known.fiat_authorized or known.cancelled:
+    if known.credit_authorized or known.cancelled:
         raise GrantAlreadyEffective(request.purchase)
 
     postings = Postings()

@@ -296,11 +296,19 @@ def credit_note(accrued_route: Route, amount: Decimal, when: When, *, spend: UUI
     return _post(Template.CREDIT_NOTE, when, amount, legs)
 
 
-def write_off(route: Route, amount: Decimal, when: When, *, spend: UUID | None, undone: bool = False) -> Transaction:
+def write_off(
+    route: Route,
+    amount: Decimal,
+    when: When,
+    *,
+    source: UUID | None = None,
+    spend: UUID | None = None,
+    undone: bool = False,
+) -> Transaction:
     """A receivable is given up: receivable[open] +x, bad_debt -x; undone when money arrives after all (decision 22)."""
     legs = (
-        Leg(Account.RECEIVABLE, receivable(route), amount, None, spend),
-        Leg(Account.BAD_DEBT, plain(route), -amount, None, spend),
+        Leg(Account.RECEIVABLE, receivable(route), amount, source, spend),
+        Leg(Account.BAD_DEBT, plain(route), -amount, source, spend),
     )
     return _post(Template.WRITE_OFF, when, amount, legs, reversing=undone)
 

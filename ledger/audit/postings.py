@@ -84,10 +84,7 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield Figure("reversed parts", body.amount, total_of(part.amount for part in body.parts))
             yield Figure("reversed revenue", EXACT.minus(body.amount), posted.net(Account.EARNINGS))
         case e.CreditVoided():
-            yield Figure("voided parts", body.amount, total_of(part.amount for part in body.parts))
-            yield Figure("voided credit", EXACT.minus(body.amount), posted.net(Account.FBO, Template.ISSUE))
-            released = total_of(part.amount for part in body.parts if part.released_at is not None)
-            yield Figure("released expiry", released, posted.released)
+            yield from _taken_back(body, posted)
         case e.PurchasePaymentAuthorized():
             authorized = posted.net(Account.RECEIVABLE, Template.PAYMENT_AUTHORIZE, Authorization.AUTHORIZED)
             yield Figure("authorised amount", body.fiat_amount, EXACT.minus(authorized))
@@ -95,6 +92,11 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield Figure("received amount", body.fiat_amount, EXACT.minus(posted.net(Account.WASH)))
         case e.PurchasePaymentReversed() | e.PurchaseRefunded():
             yield Figure("money that went back", body.fiat_amount, posted.net(Account.WASH))
+        case e.PurchasePaymentFailed():
+            yield Figure("money that was taken back", body.reversed, posted.net(Account.WASH))
+            yield from _taken_back(body, posted)
+        case e.PurchaseWrittenOff():
+            yield Figure("written-off amount", body.fiat_amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
         case e.AdvanceWrittenOff():
             yield Figure("written-off parts", body.amount, total_of(part.amount for part in body.parts))
             yield Figure("written-off advance", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
@@ -117,8 +119,15 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield Figure("written-off amount", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
         case e.GrantCancelled():
             yield Figure("cancelled credit", EXACT.minus(body.amount), posted.net(Account.FBO, Template.ISSUE))
-        case e.InvoicePaymentAuthorized() | e.SlicesSealed():
-            pass  # what is authorised may lie on several routes; sealing books nothing
+        case e.InvoicePaymentAuthorized() | e.SlicesSealed() | e.PurchaseBroughtBack():
+            pass  # what is authorised may lie on several routes; what leaves the state or returns to it books nothing
+
+
+def _taken_back(body: e.CreditVoided | e.PurchasePaymentFailed, posted: _Posted) -> Iterator[Figure]:
+    yield Figure("voided parts", body.amount, total_of(part.amount for part in body.parts))
+    yield Figure("voided credit", EXACT.minus(body.amount), posted.net(Account.FBO, Template.ISSUE))
+    released = total_of(part.amount for part in body.parts if part.released_at is not None)
+    yield Figure("released expiry", released, posted.released)
 
 
 def _collected(body: e.CreditCollected, posted: _Posted) -> Iterator[Figure]:

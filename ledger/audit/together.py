@@ -78,6 +78,8 @@ def groups_named(body: Any) -> list[GroupRef]:
             return list(dict.fromkeys(part.ledger_group for part in parts))
         case c.CreditsGranted() | c.PaymentAuthorized() | c.PaymentSettled() | c.PurchaseVoided():
             return [body.ledger_group]
+        case c.PaymentFailed() | c.PaymentReversed() | c.PaymentWrittenOff():
+            return [body.ledger_group] if body.ledger_group is not None else []
         case r.InvoiceUsageAccrued() | r.RunPaymentAuthorized() | r.RunPaymentSettled() | r.RunPaymentFailed():
             return [body.ledger_group] if body.ledger_group is not None else []
         case r.RunWrittenOff() | r.RunReinstated() | r.RunCredited() | r.CorrectionCredited():
@@ -109,7 +111,8 @@ def _sides(record: AnyRecorded, group: GroupRef, pool: e.CreditPoolEvent) -> Ite
             yield Side("purchases", record.stream, pool.purchase)
             of_pool_ = (pool.fiat_amount, pool.fiat_currency)
             yield Side("authorised amounts", of_pool_, (body.fiat_amount, body.fiat_currency))
-        case c.PaymentAuthorized() | c.PaymentSettled(), e.PurchasePaymentSettled():
+        case c.PaymentAuthorized() | c.PaymentSettled(), e.PurchasePaymentSettled() | e.CreditVoided():
+            # Money that came in parts pays the price: with the last of them, or when the rest is asked for no more.
             yield Side("purchases", record.stream, pool.purchase)
         case c.PurchaseVoided() as body, e.CreditVoided():
             yield Side("purchases", record.stream, pool.purchase)
@@ -117,6 +120,22 @@ def _sides(record: AnyRecorded, group: GroupRef, pool: e.CreditPoolEvent) -> Ite
         case c.PurchaseVoided() as body, e.GrantCancelled():
             yield Side("purchases", record.stream, pool.purchase)
             yield Side("cancelled amounts", pool.amount, body.amount)
+        case _:
+            yield from _unpaid(record, pool)
+
+
+def _unpaid(record: AnyRecorded, pool: e.CreditPoolEvent) -> Iterator[Side]:
+    """What a purchase says of a payment that came to nothing, and what the pool booked of that."""
+    match record.body, pool:
+        case c.PaymentFailed() as body, e.PurchasePaymentFailed():
+            yield Side("purchases", record.stream, pool.purchase)
+            yield Side("amounts taken back", pool.amount, body.amount)
+            yield Side("owed amounts", pool.fiat_owed, body.fiat_owed)
+        case c.PaymentReversed(), e.PurchasePaymentReversed():
+            yield Side("purchases", record.stream, pool.purchase)
+        case c.PaymentWrittenOff() as body, e.PurchaseWrittenOff():
+            yield Side("purchases", record.stream, pool.purchase)
+            yield Side("written off amounts", pool.fiat_amount, body.fiat_amount)
         case _:
             yield from _invoiced(record, pool)
 

@@ -28,6 +28,7 @@ def show_charge(charge: Any) -> Shown:
             "effective": layer.effective_at or layer.service_period.from_,
             "expires": layer.expires_at or "never",
             "pays for": layer.feature_filters or "everything",
+            **_payment(charge),
         }
     else:
         values |= _of_usage_or_fee(charge)
@@ -36,6 +37,18 @@ def show_charge(charge: Any) -> Shown:
     if charge.failure is not None:
         values["stuck"] = f"{charge.failure.message} ({charge.failure.code})"
     return Shown(charge, (render.facts(layer.name, values),))
+
+
+def _payment(charge: Any) -> dict[str, object]:
+    """How far the payment of a sale is."""
+    failed = charge.failed_payment
+    if charge.payment_status is None:
+        return {}
+    words = charge.payment_status.value.replace("_", " ")
+    if failed is None:
+        return {"payment": words}
+    said = f"{words}: {failed.detail}" if failed.detail else words
+    return {"payment": said, "owed": render.money(failed.fiat_owed, failed.fiat_currency)}
 
 
 def _of_usage_or_fee(charge: Any) -> dict[str, object]:

@@ -28,6 +28,7 @@ Features = Annotated[list[str] | None, typer.Option("--feature", help="Only for 
 Fiat = Annotated[str | None, typer.Argument(metavar="AMOUNT", help="How much money; all of it if left out.")]
 WrittenOff = Annotated[str | None, typer.Option(metavar="AMOUNT", help="How much; all of it if left out.")]
 OfCharge = Annotated[str | None, typer.Option(metavar="ID", help="Of this charge alone.")]
+STEPS = ("authorized", "paid", "failed", "cancelled", "charged_back")
 Key = Annotated[str | None, typer.Option(help="Your key of it: one purchase of the customer has it.")]
 
 
@@ -72,6 +73,9 @@ def sell(
     initial_status: Annotated[
         str | None, typer.Option(metavar="STATUS", help="How far its payment is: created, authorized or settled.")
     ] = None,
+    availability: Annotated[
+        str | None, typer.Option(metavar="STEP", help="What grants it: on_creation, on_authorization, on_settlement.")
+    ] = None,
     name: Name = None,
     priority: Priority = None,
     effective_at: EffectiveAt = None,
@@ -96,6 +100,7 @@ def sell(
         cost_basis=cost_basis,
         settlement=settlement,
         initial_status=initial_status,
+        availability=availability,
         command_id=session.command_id,
         **terms,
     )
@@ -106,12 +111,27 @@ def sell(
 def payment(
     session: Session,
     id: PurchaseId,
-    step: Annotated[str, typer.Argument(metavar="STEP", help="authorized or paid.")],
+    step: Annotated[str, typer.Argument(metavar="STEP", help="authorized, paid, failed, cancelled or charged_back.")],
+    *,
+    reason: Annotated[str | None, typer.Option(help="What was said of it.")] = None,
 ) -> Shown:
-    """Report that the payment of sold credit was authorized or paid."""
-    if step not in ("authorized", "paid"):
-        raise typer.BadParameter(f"STEP is authorized or paid, got {step!r}")
-    return show_charge(session.ledger.credits.record_payment(id, step, command_id=session.command_id))
+    """Report what happened to the payment of sold credit; when it came to nothing, unused credit is taken back."""
+    if step not in STEPS:
+        raise typer.BadParameter(f"STEP is one of {', '.join(STEPS)}, got {step!r}")
+    done = session.ledger.credits.record_payment(id, step, reason=reason, command_id=session.command_id)
+    return show_charge(done)
+
+
+@command(app, "retry-payment", writes=True)
+def retry_payment(session: Session, id: PurchaseId) -> Shown:
+    """Wait for a new payment of what is owed for a sale, after one failed."""
+    return show_charge(session.ledger.credits.retry_payment(id, command_id=session.command_id))
+
+
+@command(app, "write-off-payment", writes=True)
+def write_off_payment(session: Session, id: PurchaseId) -> Shown:
+    """Give up what is owed for a sale whose payment failed."""
+    return show_charge(session.ledger.credits.write_off_payment(id, command_id=session.command_id))
 
 
 @command(app, "void", writes=True)

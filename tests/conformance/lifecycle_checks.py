@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from aggregates.charges.state import Charge, Payment
+from aggregates.charges.purchase_state import Payment
+from aggregates.charges.state import Charge
 from aggregates.credits.events import CreditCollected, CreditReturned
 from aggregates.credits.events import InvoiceUsageAccrued as PoolUsageAccrued
 from aggregates.event import AnyRecorded, aggregate_of

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.histories import Asked, History
 
 numbers = st.integers(0, 5_000)
-commands = st.lists(st.builds(Asked, st.integers(0, 21), numbers, numbers, numbers), min_size=40, max_size=60)
+commands = st.lists(st.builds(Asked, st.integers(0, 25), numbers, numbers, numbers), min_size=40, max_size=60)
 
 
 @given(commands)

@@ -24,6 +24,7 @@ from aggregates.credits.requests import (
     Collect,
     Correct,
     CoverAdvance,
+    FailPayment,
     Grant,
     InvoicePayment,
     PurchasePayment,
@@ -33,9 +34,10 @@ from aggregates.credits.requests import (
     Seal,
     SourceCut,
     Void,
+    WriteOffPurchase,
 )
 from aggregates.credits.state import evolve, fold, unsealed
-from aggregates.journal.chart import Account
+from aggregates.journal.chart import Account, Authorization
 from aggregates.policies import RecognizeInvoiced, UsageCreditCut
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.errors import LedgerError, PostingRefused
@@ -132,9 +134,13 @@ def corrections(draw: st.DrawFn) -> Callable[[Book, int], Any]:
     return do
 
 
+PROMISED, RECEIVED, FAILED, GIVEN_UP = 3, 18, 19, 20
+"""What becomes of the money for a purchase."""
+
+
 @st.composite
 def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
-    kind, pick, amount, charge = draw(st.integers(0, 17)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
+    kind, pick, amount, charge = draw(st.integers(0, 20)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
 
     def do(book: Book, now: int) -> Any:
         pool, at = book.pool, day(now)
@@ -143,12 +149,8 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
             return d.void(pool, Void(purchase=purchases[pick % len(purchases)], booked_at=at))
         if kind == 2 and purchases:
             return d.cancel(pool, CancelGrant(purchase=purchases[pick % len(purchases)], now=at))
-        if kind == 3 and purchases:
-            name = purchases[pick % len(purchases)]
-            terms = PurchasePayment(
-                purchase=name, credit_amount=pool.purchases[name].granted, cost_basis=Decimal("0.5"), booked_at=at
-            )
-            return d.authorize_purchase(pool, terms)
+        if kind in (PROMISED, RECEIVED, FAILED, GIVEN_UP) and purchases:
+            return paying(pool, purchases[pick % len(purchases)], kind, amount, at)
         if kind == 4:
             return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, booked_at=at))
         if kind == 5:
@@ -180,6 +182,28 @@ def invoiced(pool: CreditPool, kind: int, pick: int, asked: InvoicePayment) -> A
     if kind in (16, 17):
         return d.cover_advance(pool, CoverAdvance(booked_at=at))
     return d.credit_invoice(pool, asked)
+
+
+def paying(pool: CreditPool, name: UUID, kind: int, amount: Decimal, at: Instant) -> Any:
+    """Money for a purchase is promised or comes, or its payment fails, or what is owed is given up."""
+    known = pool.purchases[name]
+    if known.settlement is not PurchaseSettlement.EXTERNAL:
+        return None
+    features = known.route.features if known.route is not None else ()
+    terms: dict[str, Any] = {
+        "purchase": name,
+        "credit_amount": known.granted,
+        "cost_basis": Decimal("0.5"),
+        "features": features,
+        "booked_at": at,
+    }
+    if kind == PROMISED:
+        return d.authorize_purchase(pool, PurchasePayment(**terms))
+    if kind == RECEIVED:
+        return d.receive_payment(pool, PurchasePayment(**terms, fiat_amount=amount))
+    if kind == FAILED:
+        return d.fail_payment(pool, FailPayment(**terms, money_went_back=amount > 20))
+    return d.write_off_purchase(pool, WriteOffPurchase(purchase=name, booked_at=at))
 
 
 commands = st.lists(
@@ -299,6 +323,28 @@ def test_giving_everything_back_and_voiding_everything_leaves_nothing(history: l
     for account in (Account.FBO, Account.ACCRUED, Account.EARNINGS):
         assert sum((row.amount for row in credit_backed if row.account is account), ZERO) == 0, account
     assert all(lot.balance == 0 or lot.expires_at is not None for lot in book.pool.lots.values())
+
+
+@given(commands)
+@quick
+def test_after_every_payment_failed_what_is_owed_is_the_open_receivable(history: list[Any]) -> None:
+    """Decision 26: nothing is promised and no money is kept, and open is the price of what was used, or has expired."""
+    book, now = played(history)
+    at = day(now)
+    owed = ZERO
+    for name, known in list(book.pool.purchases.items()):
+        if known.settlement is not PurchaseSettlement.EXTERNAL:
+            continue
+        book.record(paying(book.pool, name, FAILED, Decimal(40), at), at)
+        check_invariants(book)
+        after = book.pool.purchases[name]
+        assert not any((after.fiat_promised, after.fiat_kept, after.unpriced))
+        assert paying(book.pool, name, FAILED, Decimal(40), at) is None, "there is nothing more to undo"
+        owed += d.owed(book.pool, after) - after.written_off
+
+    sold = [row for row in book.rows if row.account is Account.RECEIVABLE and row.route.cost_basis == Decimal("0.5")]
+    assert sum((row.amount for row in sold), ZERO) == -owed
+    assert sum((row.amount for row in sold if row.route.authorization is Authorization.AUTHORIZED), ZERO) == 0
 
 
 def voiding(purchase: UUID) -> Callable[[Book, int], Any]:

@@ -15,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges import decisions
+from aggregates.charges.credit_purchase.credit import payment
 from aggregates.charges.facts import Facts, Feature, HeldKey, Metered, QuantityNeeded
 from aggregates.charges.intent import FeatureRef, FiatRate, FlatFeeLayer, SettlementMode, UsageLayer
 from aggregates.charges.line_content import fiat_totals
@@ -36,6 +37,8 @@ from aggregates.charges.requests import (
 )
 from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
+from aggregates.credits import decisions as pools
+from aggregates.credits.requests import ReversePayment
 from aggregates.event import AnyRecorded, DomainEvent, Origin, Stream
 from aggregates.invoices.effects import (
     InvoiceEffect,
@@ -120,12 +123,12 @@ def new_fee(terms: FlatFeeTerms | None = None, **more: Any) -> NewFlatFee:
 def new_purchase(amount: str = "100", kind: str = "promotional", rate: str = "0.5", **more: Any) -> NewPurchase:
     """A request for credit in USD."""
     basis = FiatRate(rate=Decimal(rate)) if kind != "promotional" else None
-    status = more.pop("initial_status", None)
+    status, available = more.pop("initial_status", None), more.pop("availability", None)
     values: dict[str, Any] = {
         "customer": CUSTOMER,
         "currency": USD,
         "credit_amount": Decimal(amount),
-        "settlement": RequestedSettlement(type=kind, initial_status=status, cost_basis=basis),
+        "settlement": RequestedSettlement(type=kind, initial_status=status, cost_basis=basis, availability=available),
     }
     return NewPurchase(**(values | more))
 
@@ -231,6 +234,37 @@ class World:
         """Report a payment step of a purchase."""
         reported = PaymentStep(step)
         return self._patch(charge, at, lambda draft, facts: decisions.report_payment(draft, charge, reported, facts))
+
+    def receive(self, charge: UUID, amount: str, at: str) -> bool:
+        """Money comes for a purchase, as a part of its price; the charge is not told."""
+
+        def decide(draft: Draft, facts: Facts) -> bool:
+            terms = payment(Turn(draft, charge, facts))
+            state: Charge = draft.state(charge)
+            request = msgspec.structs.replace(terms, fiat_amount=Decimal(amount))
+            draft.emit(state.pool, pools.receive_payment(draft.state(state.pool.id), request))
+            return True
+
+        return self._patch(charge, at, decide)
+
+    def reverse(self, charge: UUID, amount: str, at: str) -> bool:
+        """Money for a purchase goes back, and the charge is told."""
+
+        def decide(draft: Draft, facts: Facts) -> bool:
+            state: Charge = draft.state(charge)
+            request = ReversePayment(purchase=charge, amount=Decimal(amount), booked_at=facts.instant)
+            draft.emit(state.pool, pools.reverse_payment(draft.state(state.pool.id), request))
+            return decisions.note_reversal(draft, charge, facts)
+
+        return self._patch(charge, at, decide)
+
+    def retry(self, charge: UUID, at: str) -> bool:
+        """Wait for a new payment after one failed."""
+        return self._patch(charge, at, lambda draft, facts: decisions.retry_payment(draft, charge, facts))
+
+    def write_off(self, charge: UUID, at: str) -> bool:
+        """Give up what a purchase owes."""
+        return self._patch(charge, at, lambda draft, facts: decisions.write_off_payment(draft, charge, facts))
 
     def void(self, charge: UUID, at: str) -> bool:
         """Take back what is left of a purchase."""

@@ -126,6 +126,12 @@ def paid(ledger: Ledger) -> None:
     ledger.credits.record_payment(bought_of(ledger), "paid")
 
 
+def payment_failed(ledger: Ledger) -> None:
+    """The same, and charged back: 15.00 are owed for what was used."""
+    paid(ledger)
+    ledger.credits.record_payment(bought_of(ledger), "charged_back")
+
+
 def voided(ledger: Ledger) -> None:
     """The same; what was left is taken back, its price not yet."""
     paid(ledger)
@@ -382,6 +388,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "credits.reverse_payment": Command(
         paid, lambda ledger, bought, key: ledger.credits.reverse_payment(bought, "10", command_id=key), bought_of
+    ),
+    "credits.retry_payment": Command(
+        payment_failed, lambda ledger, bought, key: ledger.credits.retry_payment(bought, command_id=key), bought_of
+    ),
+    "credits.write_off_payment": Command(
+        payment_failed, lambda ledger, bought, key: ledger.credits.write_off_payment(bought, command_id=key), bought_of
     ),
     "credits.sell": Command(
         realized,

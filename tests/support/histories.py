@@ -83,6 +83,10 @@ class History:
             self._refund,
             self._receive,
             self._reverse,
+            self._pay,
+            self._fail,
+            self._fail,
+            self._retry_or_give_up,
             self._write_off,
             self._recover,
             self._close_books,
@@ -201,11 +205,13 @@ class History:
 
     def _sell(self, asked: Asked, identity: UUID) -> None:
         status = ("created", "authorized", "settled")[asked.b % 3]
+        availability = ("on_creation", "on_creation", "on_authorization", "on_settlement")[asked.a % 4]
         made = self.ledger.credits.sell(
             "acme",
             self._amount(asked.a),
             cost_basis="0.5",
             initial_status=status,
+            availability=availability,
             command_id=identity,
             **self._terms(asked),
         )
@@ -286,6 +292,18 @@ class History:
     def _reverse(self, asked: Asked, identity: UUID) -> None:
         amount = None if asked.b % 2 else self._amount(asked.c % 500)
         self.ledger.credits.reverse_payment(self._one(self.purchases, asked.a), amount, command_id=identity)
+
+    def _pay(self, asked: Asked, identity: UUID) -> None:
+        step = ("authorized", "paid")[asked.b % 2]
+        self.ledger.credits.record_payment(self._one(self.purchases, asked.a), step, command_id=identity)
+
+    def _fail(self, asked: Asked, identity: UUID) -> None:
+        step = ("failed", "cancelled", "charged_back")[asked.b % 3]
+        self.ledger.credits.record_payment(self._one(self.purchases, asked.a), step, command_id=identity)
+
+    def _retry_or_give_up(self, asked: Asked, identity: UUID) -> None:
+        command = self.ledger.credits.retry_payment if asked.b % 2 else self.ledger.credits.write_off_payment
+        command(self._one(self.purchases, asked.a), command_id=identity)
 
     def _write_off(self, asked: Asked, identity: UUID) -> None:
         self.ledger.credits.write_off("acme", amount=self._amount(asked.a % 900), command_id=identity)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING, book
+from aggregates.charges.credit_purchase.credit import book, in_hand
+from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING
+from aggregates.charges.credit_purchase.unpaid import something_is_owed
 from aggregates.charges.events import PurchaseVoided
 from aggregates.charges.intent import External, InitialStatus, InvoiceSettlement, Promotional
 from aggregates.charges.line_content import purchase_content
@@ -10,6 +12,7 @@ from aggregates.charges.payments import require_authorizable, settleable
 from aggregates.charges.requests import PaymentStep
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
+from aggregates.credits.refusals import NothingOwed
 from aggregates.credits.requests import Void
 from aggregates.invoices.effects import (
     InvoiceLineUpdated,
@@ -26,48 +29,92 @@ from aggregates.invoices.refusals import CannotUpdateChargeManagedLine
 from aggregates.lifecycle import Path, Status, Trigger
 from aggregates.values.errors import Findings, LineAlreadyLinked, NothingToVoid
 
-_TRIGGERS = {PaymentStep.AUTHORIZED: Trigger.AUTHORIZED, PaymentStep.PAID: Trigger.PAID}
+TRIGGERS = {
+    PaymentStep.AUTHORIZED: Trigger.AUTHORIZED,
+    PaymentStep.PAID: Trigger.PAID,
+    PaymentStep.FAILED: Trigger.PAYMENT_FAILED,
+    PaymentStep.CANCELLED: Trigger.CANCELLED,
+    PaymentStep.CHARGED_BACK: Trigger.CHARGED_BACK,
+}
+"""What moves the charge when a step of its payment is reported."""
+
+_FAILURES = frozenset({PaymentStep.FAILED, PaymentStep.CANCELLED, PaymentStep.CHARGED_BACK})
 
 _FIRST_STEP: dict[InitialStatus, PaymentStep | None] = {
     InitialStatus.CREATED: None,
     InitialStatus.AUTHORIZED: PaymentStep.AUTHORIZED,
     InitialStatus.SETTLED: PaymentStep.PAID,
 }
-"""What the initial status of an external purchase reports once the credit is granted; created reports nothing."""
+"""What the initial status of an external purchase reports once it is under way; created reports nothing."""
 
 
 def advance(turn: Turn) -> bool:
     """Walk `next` until no row holds; whether the purchase moved.
 
-    The walk that grants an external purchase also reports the payment step it was created with. The step comes
-    from the intent and from nowhere else; no later walk repeats it (R-14).
+    The walk that an external purchase leaves `created` with also reports the payment step it was created with. The step
+    comes from the intent and from nowhere else; no later walk repeats it (R-14).
     """
     path = _path(turn)
-    grants_now = turn.charge.status is Status.CREATED
+    begins = turn.charge.status is Status.CREATED
     moved = _walk(turn, path)
     settlement = turn.purchase.settlement
     step = _FIRST_STEP[settlement.initial_status] if isinstance(settlement, External) else None
-    if grants_now and step is not None:
-        path.fire(turn.charge.status, _TRIGGERS[step], turn, turn.charge_id)
+    if begins and step is not None:
+        path.fire(turn.charge.status, TRIGGERS[step], turn, turn.charge_id)
         _walk(turn, path)
     return moved
 
 
-def report_payment(turn: Turn, step: PaymentStep) -> bool:
-    """Record what the provider reports, and go on from there.
+def report_payment(turn: Turn, step: PaymentStep, detail: str | None = None) -> bool:
+    """Record what the provider reports, and go on from there; False where that was known already.
 
     Refuses, in this order: a payment fact that is recorded already (`PaymentAlreadyAuthorized`,
-    `PaymentAlreadySettled`); a status that does not wait for this step (`UnsupportedOperation`).
+    `PaymentAlreadySettled`); a status that does not wait for this step (`UnsupportedOperation`). A payment that failed
+    may be reported as such again: nothing happens, unless money that came meanwhile is charged back.
     """
     charge = turn.charge
-    if charge.payment is not None:
+    turn.detail = detail
+    if step in _FAILURES:
+        if (
+            charge.status is Status.PAYMENT_FAILED
+            and _path(turn).permitted(charge.status, TRIGGERS[step], turn) is None
+        ):
+            return False
+    elif charge.payment is not None:
         if step is PaymentStep.AUTHORIZED:
             require_authorizable(charge)
         settleable(charge)
     path = _path(turn)
-    path.fire(charge.status, _TRIGGERS[step], turn, charge.id)
+    path.fire(charge.status, TRIGGERS[step], turn, charge.id)
     _walk(turn, path)
     return True
+
+
+def retry_payment(turn: Turn) -> bool:
+    """Wait for a new payment of what is owed. Refuses a status that has no failed payment, then `NothingOwed`."""
+    charge = turn.charge
+    if charge.status is Status.PAYMENT_FAILED and not something_is_owed(turn):
+        raise NothingOwed(charge.id)
+    _path(turn).fire(charge.status, Trigger.RETRY, turn, charge.id)
+    return True
+
+
+def write_off_payment(turn: Turn) -> bool:
+    """Give up what is owed after a payment failed; the purchase is final then. False when that was done before."""
+    charge = turn.charge
+    if charge.failed_payment is not None and charge.failed_payment.written_off is not None:
+        return False
+    _path(turn).fire(charge.status, Trigger.WRITE_OFF, turn, charge.id)
+    return True
+
+
+def note_reversal(turn: Turn) -> bool:
+    """After money went back: wait for payment again, where the price is no longer covered; whether it is so."""
+    status = turn.charge.status
+    row = _path(turn).permitted(status, Trigger.REVERSED, turn)
+    if row is not None:
+        row.then(turn, row)
+    return row is not None
 
 
 def void(turn: Turn) -> bool:
@@ -76,7 +123,7 @@ def void(turn: Turn) -> bool:
     if charge.voided is not None:
         return False
     VOIDING.require(charge.status, Trigger.VOID, charge.id)
-    event = pool.void(turn.pool, Void(purchase=charge.id, booked_at=turn.facts.instant))
+    event = pool.void(in_hand(turn), Void(purchase=charge.id, booked_at=turn.facts.instant))
     if event is None:
         raise NothingToVoid(charge.id)
     group = book(turn, event)
@@ -139,7 +186,7 @@ def _line_gone(turn: Turn) -> None:
     """The line was deleted or credited: what is left of the credit is taken back, what was used stays used."""
     if turn.charge.voided is not None:
         return
-    event = pool.void(turn.pool, Void(purchase=turn.charge_id, booked_at=turn.facts.instant))
+    event = pool.void(in_hand(turn), Void(purchase=turn.charge_id, booked_at=turn.facts.instant))
     if event is not None:
         group = book(turn, event)
         turn.emit(PurchaseVoided(voided_at=turn.now, amount=event.amount, ledger_group=group))

@@ -1,45 +1,88 @@
 """The lifecycles of credit purchases as tables (lifecycles §11): promotional, paid for outside, paid by invoice.
 
-A promotional purchase is granted and done. An external one is granted at once and waits for its payment: authorised
-and settled are two facts, also where the provider reports them together (R-05). `final` lies behind the settled fact
-and nowhere else (R-07).
+A promotional purchase is granted and done. An external one is granted at once, or with a step of its payment, and
+waits for that: authorised and settled are two facts, also where the provider reports them together (R-05). `final` lies
+behind the settled fact, or behind the decision that nobody will pay any more, and nowhere else (R-07).
 """
 
 from __future__ import annotations
 
 from aggregates.charges import gathering
-from aggregates.charges.cost_basis import cost_basis_needed, fiat_amount, resolved_when_needed
+from aggregates.charges.credit_purchase.credit import (
+    availability,
+    book,
+    cost_of,
+    grant,
+    in_hand,
+    make_available,
+    payment,
+    received,
+    resolve_cost_basis,
+)
+from aggregates.charges.credit_purchase.unpaid import (
+    await_again,
+    debt_was_written_off,
+    fail,
+    money_is_held,
+    price_is_open_again,
+    retry,
+    something_is_owed,
+    write_off,
+)
 from aggregates.charges.events import (
     ChargeFinalized,
-    CostBasisResolved,
-    CreditsGranted,
     InvoiceLineLinked,
-    Moved,
     PaymentAuthorized,
     PaymentAwaited,
     PaymentKind,
     PaymentSettled,
 )
-from aggregates.charges.intent import External, InvoiceSettlement, Promotional, ResolvedCostBasis
+from aggregates.charges.intent import Availability
 from aggregates.charges.line_content import purchase_content
 from aggregates.charges.payments import require_authorizable, settleable
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
-from aggregates.credits.events import PurchaseSettlement
-from aggregates.credits.requests import Grant, PurchasePayment
-from aggregates.event import DomainEvent
 from aggregates.invoices.effects import InvoiceLineUpdated, LineCreated
-from aggregates.journal.chart import DEFAULT_CREDIT_PRIORITY
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
-from aggregates.values.errors import PreconditionFailed
 from aggregates.values.identifiers import GroupRef
 
-SETTLED_BY = {
-    Promotional: PurchaseSettlement.PROMOTIONAL,
-    External: PurchaseSettlement.EXTERNAL,
-    InvoiceSettlement: PurchaseSettlement.INVOICE,
-}
-"""How a purchase is paid for, in the words of the credit pool."""
+# ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def credit_comes_first(turn: Turn) -> bool:
+    """Whether the credit is granted before any payment."""
+    return availability(turn) is Availability.ON_CREATION
+
+
+def payment_comes_first(turn: Turn) -> bool:
+    """Whether the credit waits for a step of the payment."""
+    return not credit_comes_first(turn)
+
+
+def authorization_grants(turn: Turn) -> bool:
+    """Whether the credit is granted with the authorisation that comes now."""
+    return availability(turn) is Availability.ON_AUTHORIZATION and turn.charge.grant is None
+
+
+def authorization_is_all(turn: Turn) -> bool:
+    """Whether the authorisation that comes now moves money alone."""
+    return not authorization_grants(turn)
+
+
+def settlement_grants(turn: Turn) -> bool:
+    """Whether the credit is granted with the money that comes now."""
+    return availability(turn) is Availability.ON_SETTLEMENT and turn.charge.grant is None
+
+
+def settlement_is_all(turn: Turn) -> bool:
+    """Whether the money that comes now is for credit that is there, or was."""
+    return not settlement_grants(turn)
+
+
+def owed_credit_is_there(turn: Turn) -> bool:
+    """Whether something is owed and its authorisation grants nothing."""
+    return something_is_owed(turn) and authorization_is_all(turn)
+
 
 # ── work ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -56,12 +99,10 @@ def resolve_and_grant(turn: Turn, row: Row[Turn]) -> None:
     grant(turn, cost_of(turn), turn.walked(row, turn.charge.advance_after))
 
 
-def resolve_cost_basis(turn: Turn) -> None:
-    """Look up the rate in force where the purchase leaves it to that, once."""
-    needed = cost_basis_needed(turn.charge)
-    if needed is not None:
-        amount = turn.purchase.credit_amount
-        turn.emit(CostBasisResolved(resolved=resolved_when_needed(needed, turn.charge, amount, turn.facts)))
+def resolve_and_await(turn: Turn, row: Row[Turn]) -> None:
+    """Settle what a unit of credit costs; its payment is open, and grants it."""
+    resolve_cost_basis(turn)
+    turn.emit(PaymentAwaited(moved=turn.walked(row, None)))
 
 
 def link_and_grant(turn: Turn, row: Row[Turn]) -> None:
@@ -81,20 +122,31 @@ def await_payment(turn: Turn, row: Row[Turn]) -> None:
 
 
 def authorize(turn: Turn, row: Row[Turn]) -> None:
-    """Book that the payment was authorised, for the fiat amount of the whole purchase."""
+    """Book that the payment was authorised, for all that is left to pay of the purchase."""
+    _authorize(turn, row, grants=False)
+
+
+def authorize_and_grant(turn: Turn, row: Row[Turn]) -> None:
+    """Book that the payment was authorised, and grant the credit that waited for it."""
+    _authorize(turn, row, grants=True)
+
+
+def _authorize(turn: Turn, row: Row[Turn], *, grants: bool) -> None:
     require_authorizable(turn.charge)
-    cost = cost_of(turn)
-    asked = fiat_amount(turn.purchase.credit_amount, cost)
-    group = received(turn)
+    terms = payment(turn)
+    asked, group = terms.fiat_amount, received(turn)
     if group is None:
-        event = pool.authorize_purchase(turn.pool, payment(turn, cost))
+        event = pool.authorize_purchase(in_hand(turn), terms)
         asked, group = event.fiat_amount, book(turn, event)
+    assert asked is not None, "the price of a purchase is known when it is paid for"
+    if grants:
+        make_available(turn)
     line = turn.charge.linked_line
     turn.emit(
         PaymentAuthorized(
             kind=PaymentKind.EXTERNAL if line is None else PaymentKind.INVOICED,
             fiat_amount=asked,
-            fiat_currency=cost.fiat_currency,
+            fiat_currency=cost_of(turn).fiat_currency,
             line_id=line.line_id if line is not None else None,
             invoice_id=line.invoice_id if line is not None else None,
             ledger_group=group,
@@ -105,90 +157,29 @@ def authorize(turn: Turn, row: Row[Turn]) -> None:
 
 def settle(turn: Turn, row: Row[Turn]) -> None:
     """Book that the authorised payment has arrived."""
-    settleable(turn.charge)
-    group = received(turn) or book(turn, pool.settle_purchase(turn.pool, payment(turn, cost_of(turn))))
+    group = _settled(turn, row)
     turn.emit(PaymentSettled(ledger_group=group, moved=turn.walked(row, None)))
+
+
+def settle_and_grant(turn: Turn, row: Row[Turn]) -> None:
+    """Book that the authorised payment has arrived, and grant the credit that waited for it."""
+    group = _settled(turn, row)
+    make_available(turn)
+    turn.emit(PaymentSettled(ledger_group=group, moved=turn.walked(row, None)))
+
+
+def _settled(turn: Turn, row: Row[Turn]) -> GroupRef:
+    """The posting group of the money: that of its last part, where it came in parts and is all there already."""
+    known = settleable(turn.charge)
+    last = received(turn)
+    if last is None:
+        return book(turn, pool.settle_purchase(turn.pool, payment(turn)))
+    return known.authorized.ledger_group if row.on is NEXT else last  # what authorised it may have granted since
 
 
 def finish(turn: Turn, row: Row[Turn]) -> None:
     """Paid: nothing is left to do."""
     turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
-
-
-# ── the pool's side ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def grant(turn: Turn, cost: ResolvedCostBasis | None, moved: Moved | None) -> None:
-    """Issue the credit, effective at the instant of the purchase; open advances are taken over first (ledger §6.1)."""
-    charge, layer = turn.charge, turn.purchase
-    if charge.grant is not None:
-        raise PreconditionFailed(f"the credit of purchase {charge.id} is granted already", charge.id)
-    booked_at = layer.service_period.from_
-    event = pool.grant(
-        turn.pool,
-        Grant(
-            purchase=charge.id,
-            amount=layer.credit_amount,
-            settlement=SETTLED_BY[type(layer.settlement)],
-            cost_basis=cost.rate if cost else None,
-            settlement_currency=cost.fiat_currency.code if cost and charge.currency.is_custom else None,
-            priority=layer.priority if layer.priority is not None else DEFAULT_CREDIT_PRIORITY,
-            features=layer.feature_filters,
-            effective_at=booked_at,
-            expires_at=layer.expires_at,
-            now=turn.now,
-            closed_until=turn.facts.closed_until,
-        ),
-    )
-    turn.emit(
-        CreditsGranted(
-            amount=layer.credit_amount,
-            currency=charge.currency,
-            ledger_group=book(turn, event),
-            booked_at=booked_at,
-            effective_at=layer.effective_at,
-            expires_at=layer.expires_at,
-            priority=layer.priority,
-            feature_filters=layer.feature_filters,
-            moved=moved,
-        )
-    )
-
-
-def payment(turn: Turn, cost: ResolvedCostBasis) -> PurchasePayment:
-    """A payment fact of this purchase, as the pool wants to know it."""
-    layer = turn.purchase
-    return PurchasePayment(
-        purchase=turn.charge_id,
-        credit_amount=layer.credit_amount,
-        cost_basis=cost.rate,
-        fiat_amount=fiat_amount(layer.credit_amount, cost),
-        fiat_currency=cost.fiat_currency,
-        features=layer.feature_filters,
-        booked_at=turn.facts.instant,
-    )
-
-
-def received(turn: Turn) -> GroupRef | None:
-    """The posting group of the last payment, where money that came in parts has paid the whole price already."""
-    credit = turn.pool
-    known = credit.purchases.get(turn.charge_id)
-    if known is None or not known.credit_authorized or known.fiat_settled < pool.asked(credit, known):
-        return None
-    return GroupRef(turn.charge.pool.id, credit.version)
-
-
-def cost_of(turn: Turn) -> ResolvedCostBasis:
-    """What a unit of the credit costs, written once (lifecycles §12.2)."""
-    resolved = turn.charge.resolved_cost_basis
-    assert resolved is not None, f"purchase {turn.charge_id} has no resolved cost basis"
-    return resolved
-
-
-def book(turn: Turn, event: DomainEvent) -> GroupRef:
-    """Put an event into the pool's stream; what names its posting group."""
-    record = turn.draft.emit(turn.charge.pool, event)
-    return GroupRef(record.stream, record.version)
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,8 +190,11 @@ PENDING = Status.PAYMENT_PENDING
 AUTHORIZED = Status.PAYMENT_AUTHORIZED
 PAID_AND_AUTHORIZED = Status.PAYMENT_PAID_AND_AUTHORIZED
 SETTLED = Status.PAYMENT_SETTLED
+FAILED = Status.PAYMENT_FAILED
 FINAL = Status.FINAL
 NEXT = Trigger.NEXT
+ON_AUTHORIZED, ON_PAID = Trigger.AUTHORIZED, Trigger.PAID
+ON_FAILED, ON_CANCELLED, ON_CHARGEBACK = Trigger.PAYMENT_FAILED, Trigger.CANCELLED, Trigger.CHARGED_BACK
 
 # fmt: off
 PROMOTIONAL = Path("credit_purchase / promotional", (
@@ -208,15 +202,39 @@ PROMOTIONAL = Path("credit_purchase / promotional", (
     Row("P2", CREATED, NEXT, FINAL, always, grant_and_finish),
 ))
 
+# The rows X2 to X8 are those of the specification. A2 to A7 are the same steps where they grant credit that waits for
+# its payment, or wait for it; the B rows are what becomes of a payment that fails (decision 26).
 EXTERNAL = Path("credit_purchase / external", (
-    #   rule  from                 on                  to                   when    then
-    Row("X2", CREATED,             NEXT,               GRANTED,             always, resolve_and_grant),
-    Row("X3", GRANTED,             NEXT,               PENDING,             always, await_payment),
-    Row("X4", PENDING,             Trigger.AUTHORIZED, AUTHORIZED,          always, authorize),
-    Row("X5", PENDING,             Trigger.PAID,       PAID_AND_AUTHORIZED, always, authorize),
-    Row("X6", PAID_AND_AUTHORIZED, NEXT,               SETTLED,             always, settle),
-    Row("X7", AUTHORIZED,          Trigger.PAID,       SETTLED,             always, settle),
-    Row("X8", SETTLED,             NEXT,               FINAL,               always, finish),
+    #   rule   from                 on                to                   when                  then
+    Row("X2",  CREATED,             NEXT,             GRANTED,             credit_comes_first,   resolve_and_grant),
+    Row("A2",  CREATED,             NEXT,             PENDING,             payment_comes_first,  resolve_and_await),
+    Row("X3",  GRANTED,             NEXT,             PENDING,             always,               await_payment),
+    Row("X4",  PENDING,             ON_AUTHORIZED,    AUTHORIZED,          authorization_is_all, authorize),
+    Row("A4",  PENDING,             ON_AUTHORIZED,    AUTHORIZED,          authorization_grants, authorize_and_grant),
+    Row("X5",  PENDING,             ON_PAID,          PAID_AND_AUTHORIZED, authorization_is_all, authorize),
+    Row("A5",  PENDING,             ON_PAID,          PAID_AND_AUTHORIZED, authorization_grants, authorize_and_grant),
+    Row("X6",  PAID_AND_AUTHORIZED, NEXT,             SETTLED,             settlement_is_all,    settle),
+    Row("A6",  PAID_AND_AUTHORIZED, NEXT,             SETTLED,             settlement_grants,    settle_and_grant),
+    Row("X7",  AUTHORIZED,          ON_PAID,          SETTLED,             settlement_is_all,    settle),
+    Row("A7",  AUTHORIZED,          ON_PAID,          SETTLED,             settlement_grants,    settle_and_grant),
+    Row("X8",  SETTLED,             NEXT,             FINAL,               always,               finish),
+    Row("B1",  PENDING,             ON_FAILED,        FAILED,              always,               fail),
+    Row("B2",  AUTHORIZED,          ON_FAILED,        FAILED,              always,               fail),
+    Row("B3",  FINAL,               ON_FAILED,        FAILED,              money_is_held,        fail),
+    Row("B4",  PENDING,             ON_CANCELLED,     FAILED,              always,               fail),
+    Row("B5",  AUTHORIZED,          ON_CANCELLED,     FAILED,              always,               fail),
+    Row("B6",  FINAL,               ON_CANCELLED,     FAILED,              money_is_held,        fail),
+    Row("B7",  PENDING,             ON_CHARGEBACK,    FAILED,              money_is_held,        fail),
+    Row("B8",  AUTHORIZED,          ON_CHARGEBACK,    FAILED,              money_is_held,        fail),
+    Row("B9",  FINAL,               ON_CHARGEBACK,    FAILED,              money_is_held,        fail),
+    Row("B10", FAILED,              ON_CHARGEBACK,    FAILED,              money_is_held,        fail),
+    Row("B11", AUTHORIZED,          Trigger.REVERSED, PENDING,             price_is_open_again,  await_again),
+    Row("B12", FINAL,               Trigger.REVERSED, PENDING,             price_is_open_again,  await_again),
+    Row("B13", FAILED,              Trigger.RETRY,    PENDING,             something_is_owed,    retry),
+    Row("B14", FAILED,              Trigger.WRITE_OFF,FINAL,               always,               write_off),
+    Row("B15", FAILED,              ON_PAID,          PAID_AND_AUTHORIZED, owed_credit_is_there, authorize),
+    Row("B16", FAILED,              ON_PAID,          PAID_AND_AUTHORIZED, authorization_grants, authorize_and_grant),
+    Row("B17", FINAL,               ON_PAID,          PAID_AND_AUTHORIZED, debt_was_written_off, authorize),
 ))
 
 INVOICE = Path("credit_purchase / invoice", (
@@ -241,6 +259,7 @@ VOIDING = PatchPolicy(
         AUTHORIZED:          "A",
         PAID_AND_AUTHORIZED: "A",
         SETTLED:             "A",
+        FAILED:              "A",
         FINAL:               "A",
     },
     leads_to={},

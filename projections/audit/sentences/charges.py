@@ -31,8 +31,13 @@ from aggregates.charges.events import (
     OverrideSet,
     PaymentAuthorized,
     PaymentAwaited,
+    PaymentFailed,
+    PaymentFailure,
+    PaymentRetried,
+    PaymentReversed,
     PaymentSettled,
     PaymentSettlementAwaited,
+    PaymentWrittenOff,
     PeriodExtended,
     PeriodShrunk,
     PeriodShrunkToRealized,
@@ -95,6 +100,13 @@ PAID_FOR = {
     InvoiceRefund.IGNORE: "",
 }
 
+FAILED = {
+    PaymentFailure.FAILED: "Payment failed",
+    PaymentFailure.CANCELLED: "Payment was cancelled",
+    PaymentFailure.CHARGED_BACK: "Payment was charged back",
+}
+
+UnpaidEvent: TypeAlias = PaymentFailed | PaymentRetried | PaymentReversed | PaymentWrittenOff
 PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
 PeriodEvent: TypeAlias = PeriodExtended | PeriodShrunk | PeriodShrunkToRealized
 IntentEvent: TypeAlias = OverrideSet | OverrideCleared | BaseIntentAmended
@@ -109,7 +121,17 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
     match record.body:
         case ChargeCreated() as body:
             return _created(body)
-        case CreditsGranted() | PaymentAwaited() | PaymentAuthorized() | PaymentSettled() | PurchaseVoided() as body:
+        case (
+            CreditsGranted()
+            | PaymentAwaited()
+            | PaymentAuthorized()
+            | PaymentSettled()
+            | PaymentFailed()
+            | PaymentRetried()
+            | PaymentReversed()
+            | PaymentWrittenOff()
+            | PurchaseVoided()
+        ) as body:
             return _of_purchase(body, record, known)
         case PeriodExtended() | PeriodShrunk() | PeriodShrunkToRealized() as body:
             return _of_periods(body, known.currency(record.stream))
@@ -264,7 +286,7 @@ def _created(body: ChargeCreated) -> str:
     return f"{kind} charge {layer.name!r} created for {period}, in {identity.currency.code}{settled}{_next(body.moved)}"
 
 
-def _of_purchase(body: PurchaseEvent, record: Recorded[ChargeEvent], known: Known) -> str:
+def _of_purchase(body: PurchaseEvent | UnpaidEvent, record: Recorded[ChargeEvent], known: Known) -> str:
     currency = known.currency(record.stream)
     match body:
         case CreditsGranted():
@@ -280,6 +302,25 @@ def _of_purchase(body: PurchaseEvent, record: Recorded[ChargeEvent], known: Know
             return "Payment arrived"
         case PurchaseVoided():
             return f"Purchase voided: {words.amount(body.amount, currency)} that were left of it taken back"
+        case _ as unpaid:
+            return _unpaid(unpaid, currency)
+
+
+def _unpaid(body: UnpaidEvent, currency: Currency | None) -> str:
+    match body:
+        case PaymentFailed():
+            why = words.clause(" (", f"{body.detail})" if body.detail else "")
+            gone = words.clause("; ", f"{words.amount(body.amount, currency)} taken back" if body.amount else "")
+            owed = f"; {words.amount(body.fiat_owed, body.fiat_currency)} is owed"
+            return f"{FAILED[body.reason]}{why}{gone}{owed if body.fiat_owed else '; nothing is owed'}"
+        case PaymentRetried():
+            return "Payment is tried again"
+        case PaymentReversed():
+            return "Money was taken back; payment is awaited again, and the credit stays"
+        case PaymentWrittenOff():
+            if not body.fiat_amount:
+                return "Nothing is expected any more; nothing was owed"
+            return f"{words.amount(body.fiat_amount, body.fiat_currency)} written off as uncollectible"
         case _ as unreachable:
             assert_never(unreachable)
 

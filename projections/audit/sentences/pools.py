@@ -20,11 +20,14 @@ from aggregates.credits.events import (
     InvoiceUsageAccrued,
     InvoiceUsageCredited,
     PaymentAdjustment,
+    PurchaseBroughtBack,
     PurchasePaymentAuthorized,
+    PurchasePaymentFailed,
     PurchasePaymentReversed,
     PurchasePaymentSettled,
     PurchaseRefunded,
     PurchaseSettlement,
+    PurchaseWrittenOff,
     ReceivableWrittenOff,
     RecognitionKind,
     RecognitionReversed,
@@ -53,8 +56,12 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _collected(body, pool, known)
         case CreditReturned() as body:
             return _returned(body, pool, known)
-        case PurchasePaymentAuthorized() | PurchasePaymentSettled() | PurchasePaymentReversed() | PurchaseRefunded():
-            return _of_payment(record.body)
+        case PurchasePaymentAuthorized() | PurchasePaymentSettled() as body:
+            return _of_payment(body)
+        case PurchasePaymentReversed() | PurchaseRefunded() | PurchaseWrittenOff() as body:
+            return _money_gone(body)
+        case PurchasePaymentFailed() as body:
+            return _payment_failed(body)
         case AdvanceCovered() | AdvanceWrittenOff() as body:
             return _of_advance(body, pool, known)
         case EarningsRecognized() | RecognitionReversed():
@@ -66,25 +73,16 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return f"Scheduled grant {words.short(body.purchase)}{gone} cancelled before it became effective"
         case UnappliedCreditSpent() as body:
             return _spent(body)
-        case SlicesSealed() as body:
-            return _sealed(body)
+        case SlicesSealed() | PurchaseBroughtBack() as body:
+            return _kept(body)
         case _ as body:
             return _of_invoice(body)
 
 
-def _of_payment(
-    body: PurchasePaymentAuthorized | PurchasePaymentSettled | PurchasePaymentReversed | PurchaseRefunded,
-) -> str:
-    figure, purchase = words.amount(body.fiat_amount, body.fiat_currency), words.short(body.purchase)
-    match body:
-        case PurchasePaymentAuthorized() | PurchasePaymentSettled():
-            verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
-            bought = words.amount(body.credit_amount, body.currency)
-            return f"Payment of {figure} {verb} for purchase {purchase} of {bought}"
-        case PurchasePaymentReversed():
-            return f"Payment of {figure} for purchase {purchase} taken back; it is owed again"
-        case PurchaseRefunded():
-            return f"{figure} refunded of purchase {purchase}"
+def _of_payment(body: PurchasePaymentAuthorized | PurchasePaymentSettled) -> str:
+    verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
+    paid, bought = words.amount(body.fiat_amount, body.fiat_currency), words.amount(body.credit_amount, body.currency)
+    return f"Payment of {paid} {verb} for purchase {words.short(body.purchase)} of {bought}"
 
 
 def _of_revenue(body: EarningsRecognized | RecognitionReversed) -> str:
@@ -119,11 +117,14 @@ def _spent(body: UnappliedCreditSpent) -> str:
             return f"{figure} {where} turned into credit"
 
 
-def _sealed(body: SlicesSealed) -> str:
+def _kept(body: SlicesSealed | PurchaseBroughtBack) -> str:
+    if isinstance(body, PurchaseBroughtBack):
+        return f"Purchase {words.short(body.purchase)} is needed again: its totals were read back from the history"
     counts = {
         "collected part": len(body.slices),
         "expired lot": len(body.lots),
         "paid line": len(body.accruals),
+        "purchase": len(body.purchases),
     }
     parts = [f"{count} {what}{'s' if count != 1 else ''}" for what, count in counts.items() if count]
     if not parts and not body.final:
@@ -169,6 +170,30 @@ def _returned(body: CreditReturned, pool: UUID, known: Known) -> str:
         else:
             parts.append(f"{figure} to {known.lot(pool, part.lot)}")
     return f"Gave back {words.amount(body.amount, body.currency)}{_for(body.charge)}: {words.listed(parts)}"
+
+
+def _money_gone(body: PurchasePaymentReversed | PurchaseRefunded | PurchaseWrittenOff) -> str:
+    money, purchase = words.amount(body.fiat_amount, body.fiat_currency), words.short(body.purchase)
+    match body:
+        case PurchasePaymentReversed():
+            return f"Payment of {money} for purchase {purchase} taken back; it is owed again"
+        case PurchaseRefunded():
+            return f"{money} refunded of purchase {purchase}"
+        case PurchaseWrittenOff():
+            return f"{money} owed for purchase {purchase} written off as uncollectible"
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _payment_failed(body: PurchasePaymentFailed) -> str:
+    fiat = body.fiat_currency
+    told = (
+        f"{words.amount(body.amount, body.currency)} taken back" if body.amount else "",
+        f"{words.amount(body.reversed, fiat)} received went back" if body.reversed else "",
+        f"{words.amount(body.released, fiat)} authorised will not come" if body.released else "",
+        f"{words.amount(body.fiat_owed, fiat)} is owed for what was used" if body.fiat_owed else "nothing is owed",
+    )
+    return f"Payment of purchase {words.short(body.purchase)} came to nothing: {words.listed(told)}"
 
 
 def _voided(body: CreditVoided) -> str:

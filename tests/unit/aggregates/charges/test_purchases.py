@@ -13,8 +13,8 @@ from aggregates.charges.events import CostBasisResolved, CreditsGranted, Payment
 from aggregates.charges.facts import CostBasisEntry, CostBasisNeeded
 from aggregates.charges.intent import DynamicBasis, ManualBasis, PinnedBasis
 from aggregates.charges.payments import require_authorizable, settleable
+from aggregates.charges.purchase_state import PaymentStatus
 from aggregates.charges.requests import Bounds, RequestedSettlement
-from aggregates.charges.state import PaymentStatus
 from aggregates.lifecycle import Status
 from aggregates.values.errors import (
     CannotSettleNotAuthorizedPayment,

@@ -1,0 +1,74 @@
+"""How the payment of sold credit goes on, and what moves its charge with the money (lifecycles §11.2; decision 26)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import UUID
+
+from aggregates.charges import decisions as deciding
+from aggregates.charges.facts import Facts
+from aggregates.charges.purchase_state import PaymentStatus
+from aggregates.charges.requests import PaymentStep
+from aggregates.charges.state import Charge
+from aggregates.credits.decisions import is_paid
+from aggregates.credits.pool import CreditPool
+from aggregates.lifecycle import Status
+from ledger.context import CommandId
+from ledger.units import Work
+
+WAITING = frozenset({Status.PAYMENT_PENDING, Status.PAYMENT_AUTHORIZED, Status.PAYMENT_FAILED})
+"""Where money that arrives may complete the payment of a purchase."""
+
+
+class Acting(NamedTuple):
+    """How something is decided about one charge: in a command of its own, or within one that is under way."""
+
+    act: Callable[[str, UUID, object, CommandId, Callable[[Work, Facts], object]], Charge]
+    in_hand: Callable[[Work, str, UUID], Facts]
+    walk_on: Callable[[Work, UUID], None]
+
+
+class SalePayments:
+    """What becomes of the payments of purchases, besides the steps a provider reports."""
+
+    def __init__(self, charges: Acting) -> None:
+        self._charges = charges
+
+    def retry(self, charge_id: UUID, command_id: CommandId) -> Charge:
+        """Wait for a new payment of what is owed. Raises `NothingOwed`, `UnsupportedOperation`."""
+        return self._charges.act(
+            "retry_payment",
+            charge_id,
+            None,
+            command_id,
+            lambda work, facts: deciding.retry_payment(work.draft, charge_id, facts),
+        )
+
+    def write_off(self, charge_id: UUID, command_id: CommandId) -> Charge:
+        """Give up what is owed; the purchase is final then. Raises `UnsupportedOperation`."""
+        return self._charges.act(
+            "write_off_payment",
+            charge_id,
+            None,
+            command_id,
+            lambda work, facts: deciding.write_off_payment(work.draft, charge_id, facts),
+        )
+
+    def paid_in_full(self, work: Work, charge: Charge) -> None:
+        """Let a purchase whose price came in parts go on as paid, once nothing is left to pay.
+
+        It waits for that after its payment failed as well, and after what it owes was written off (decision 27).
+        """
+        pool: CreditPool = work.draft.state(charge.pool.id)
+        known = pool.purchases.get(charge.id)
+        given_up = charge.status is Status.FINAL and charge.payment_status is PaymentStatus.WRITTEN_OFF
+        if (charge.status in WAITING or given_up) and known is not None and is_paid(pool, known):
+            facts = self._charges.in_hand(work, charge.customer, charge.id)
+            deciding.report_payment(work.draft, charge.id, PaymentStep.PAID, facts)
+            self._charges.walk_on(work, charge.id)
+
+    def no_longer_paid(self, work: Work, charge: Charge) -> None:
+        """Let a purchase wait for its payment again, once money for it went back and its price is not covered."""
+        facts = self._charges.in_hand(work, charge.customer, charge.id)
+        deciding.note_reversal(work.draft, charge.id, facts)
