@@ -134,10 +134,6 @@ def corrections(draw: st.DrawFn) -> Callable[[Book, int], Any]:
     return do
 
 
-PROMISED, RECEIVED, FAILED, GIVEN_UP = 3, 18, 19, 20
-"""What becomes of the money for a purchase."""
-
-
 @st.composite
 def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
     kind, pick, amount, charge = draw(st.integers(0, 20)), draw(st.integers(0, 20)), draw(amounts), draw(charges)
@@ -149,7 +145,7 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
             return d.void(pool, Void(purchase=purchases[pick % len(purchases)], booked_at=at))
         if kind == 2 and purchases:
             return d.cancel(pool, CancelGrant(purchase=purchases[pick % len(purchases)], now=at))
-        if kind in (PROMISED, RECEIVED, FAILED, GIVEN_UP) and purchases:
+        if kind in (3, 18, 19, 20) and purchases:
             return paying(pool, purchases[pick % len(purchases)], kind, amount, at)
         if kind == 4:
             return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, booked_at=at))
@@ -197,11 +193,11 @@ def paying(pool: CreditPool, name: UUID, kind: int, amount: Decimal, at: Instant
         "features": features,
         "booked_at": at,
     }
-    if kind == PROMISED:
+    if kind == 3:
         return d.authorize_purchase(pool, PurchasePayment(**terms))
-    if kind == RECEIVED:
+    if kind == 18:
         return d.receive_payment(pool, PurchasePayment(**terms, fiat_amount=amount))
-    if kind == FAILED:
+    if kind == 19:
         return d.fail_payment(pool, FailPayment(**terms, money_went_back=amount > 20))
     return d.write_off_purchase(pool, WriteOffPurchase(purchase=name, booked_at=at))
 
@@ -335,11 +331,11 @@ def test_after_every_payment_failed_what_is_owed_is_the_open_receivable(history:
     for name, known in list(book.pool.purchases.items()):
         if known.settlement is not PurchaseSettlement.EXTERNAL:
             continue
-        book.record(paying(book.pool, name, FAILED, Decimal(40), at), at)
+        book.record(paying(book.pool, name, 19, Decimal(40), at), at)
         check_invariants(book)
         after = book.pool.purchases[name]
         assert not any((after.fiat_promised, after.fiat_kept, after.unpriced))
-        assert paying(book.pool, name, FAILED, Decimal(40), at) is None, "there is nothing more to undo"
+        assert paying(book.pool, name, 19, Decimal(40), at) is None, "there is nothing more to undo"
         owed += d.owed(book.pool, after) - after.written_off
 
     sold = [row for row in book.rows if row.account is Account.RECEIVABLE and row.route.cost_basis == Decimal("0.5")]

@@ -37,6 +37,7 @@ RESTING = {
     Status.PROCESSING,
     Status.AWAITING_PAYMENT_SETTLEMENT,
     Status.PAYMENT_PENDING,
+    Status.PAYMENT_FAILED,
     Status.PAYMENT_AUTHORIZED,
     Status.FINAL,
     Status.DELETED,

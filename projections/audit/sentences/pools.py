@@ -57,7 +57,7 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
         case CreditReturned() as body:
             return _returned(body, pool, known)
         case PurchasePaymentAuthorized() | PurchasePaymentSettled() as body:
-            return _of_payment(body)
+            return _paid(body)
         case PurchasePaymentReversed() | PurchaseRefunded() | PurchaseWrittenOff() as body:
             return _money_gone(body)
         case PurchasePaymentFailed() as body:
@@ -79,9 +79,10 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _of_invoice(body)
 
 
-def _of_payment(body: PurchasePaymentAuthorized | PurchasePaymentSettled) -> str:
+def _paid(body: PurchasePaymentAuthorized | PurchasePaymentSettled) -> str:
     verb = "authorised" if isinstance(body, PurchasePaymentAuthorized) else "received"
-    paid, bought = words.amount(body.fiat_amount, body.fiat_currency), words.amount(body.credit_amount, body.currency)
+    paid = words.amount(body.fiat_amount, body.fiat_currency)
+    bought = words.amount(body.credit_amount, body.currency)
     return f"Payment of {paid} {verb} for purchase {words.short(body.purchase)} of {bought}"
 
 
