@@ -219,7 +219,7 @@ LIFETIME: tuple[str, ...] = (
 )
 """The operations of a lifetime besides those of a history, each as often as it is to be drawn."""
 
-KINDS = 22 + len(LIFETIME)
+KINDS = 26 + len(LIFETIME)
 """How many kinds of commands there are to draw from."""
 
 
