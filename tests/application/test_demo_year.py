@@ -117,6 +117,18 @@ def test_the_statement_goes_by_the_month_that_usage_belongs_to(figures: Figures)
     assert statement["totals"] == {"expired": "-13.00", "consumed": "-47.00"}
 
 
+def test_revenue_is_that_of_the_year_and_december_is_still_owed(figures: Figures) -> None:
+    # of credit 482.00, at what it cost 200 + 135; fees 500 + 50 + 100 + 1 200 - 20; usage beyond credit 35.00 + 47.00
+    # received 2 047.00 less December's 47.00, and 200 for the prepaid credit; promotional 145.00 at face value
+    rows = {row["account"]: row for row in figures["books"]["balance"]["rows"]}
+
+    assert (rows["earnings"]["face"], rows["earnings"]["consideration"]) == ("2394.00", "2247.00")
+    assert rows["customer_receivable"]["face"] == "-47.00"
+    assert (rows["wash"]["face"], rows["wash"]["consideration"]) == ("-2345.00", "-2200.00")
+    assert (rows["breakage"]["face"], rows["breakage"]["consideration"]) == ("13.00", "0.00")
+    assert "customer_accrued" not in rows
+
+
 def test_the_books_balance_and_the_history_is_sound(figures: Figures) -> None:
     rows = figures["books"]["balance"]["rows"]
 
