@@ -1,6 +1,6 @@
 """Bills a folder of real metered usage end to end: import, provisional runs, final runs, late adjustments, settlement.
 
-    python3 scripts/real_input.py FOLDER [--db URL] [--policies reference|standard]
+    python3 scripts/real_input.py FOLDER [--db URL] [--policies standard|reference]
 
 FOLDER holds `conv.csv` and `code.csv`, one hour of LLM inference (columns TIMESTAMP, ContextTokens, GeneratedTokens,
 times in UTC; README.md). Input costs 0.000003 USD a token; output is graduated: 0.000015 up to 1,000,000, 0.000012 up
@@ -82,7 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Bill a folder of real metered usage.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--db", help="URL of a new database; a temporary SQLite file by default")
-    parser.add_argument("--policies", choices=sorted(EXPECTED), default="reference")
+    parser.add_argument("--policies", choices=sorted(EXPECTED), default="standard")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         url = arguments.db or f"sqlite:///{folder}/ledger.db"
