@@ -521,13 +521,7 @@ class Charges(ChargeLookups):
         """
         charge_id = self._charge_id(charge)
         reported = validation.choice(PaymentStep, "step", step)
-        return self._act(
-            "record_payment",
-            charge_id,
-            reported if reason is None else (reported, reason),
-            command_id,
-            lambda work, facts: deciding.report_payment(work.draft, charge_id, reported, facts, reason),
-        )
+        return self.payments.report(charge_id, reported, reason, command_id)
 
     def bill_late_usage(self, charge: UUID | str, *, command_id: CommandId = None) -> Charge:
         """Bill usage of a charge that was stored late and is not billed, whatever the policy says (decision 24).

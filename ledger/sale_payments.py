@@ -35,6 +35,16 @@ class SalePayments:
     def __init__(self, charges: Acting) -> None:
         self._charges = charges
 
+    def report(self, charge_id: UUID, step: PaymentStep, reason: str | None, command_id: CommandId) -> Charge:
+        """Record what a provider reports, and the reason it gives. Raises as `Charges.record_payment`."""
+        return self._charges.act(
+            "record_payment",
+            charge_id,
+            step if reason is None else (step, reason),
+            command_id,
+            lambda work, facts: deciding.report_payment(work.draft, charge_id, step, facts, reason),
+        )
+
     def retry(self, charge_id: UUID, command_id: CommandId) -> Charge:
         """Wait for a new payment of what is owed. Raises `NothingOwed`, `UnsupportedOperation`."""
         return self._charges.act(

@@ -157,8 +157,7 @@ class _Hand:
             case e.SlicesSealed() as body:
                 self._sealed(body)
             case e.PurchaseBroughtBack() as body:
-                totals = {name: getattr(body, name) for name in Purchase.__struct_fields__}
-                self.pool.purchases[body.purchase] = Purchase(**totals)
+                self._brought_back(body)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -443,6 +442,10 @@ class _Hand:
         self.pool.purchases[body.purchase] = _replace(
             known, cancelled=True, voided=known.voided + body.amount, adjusted=known.adjusted + body.amount
         )
+
+    def _brought_back(self, body: e.PurchaseBroughtBack) -> None:
+        totals = {name: getattr(body, name) for name in Purchase.__struct_fields__}
+        self.pool.purchases[body.purchase] = Purchase(**totals)
 
     # ── sealing ──────────────────────────────────────────────────────────────────────────────────────────────
 
