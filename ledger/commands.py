@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from aggregates.catalogue import MAX_DECIMALS, Aggregation
 from aggregates.charges.events import CreditRefund, InvoiceRefund
 from aggregates.charges.intent import CostBasis, ManagedBy, PaymentTerm, SettlementMode
+from aggregates.charges.requests import PatchSource
 from aggregates.customers import Profile
 from aggregates.journal.chart import TaxBehavior
 from aggregates.policies import OfferReleasedCredit, RunCuts, RunEngine, ShrinkOverIssued, UsageCreditCut
@@ -28,7 +29,7 @@ from aggregates.values.money import FIAT, MAX_PRECISION
 from aggregates.values.period import Duration
 from aggregates.values.texts import why_unseen
 from ledger.prices import read, read_price
-from ledger.validation import DurationText, ExactNumber, Input, LateUsageText, Moment, refuse_with
+from ledger.validation import DurationText, ExactNumber, Input, LateUsageText, Moment, OftenText, refuse_with
 
 
 def _seen(key: str) -> str:
@@ -73,7 +74,7 @@ class ProfileInput(Input):
     run_cuts: RunCuts | None = None
     shrink_over_issued: ShrinkOverIssued | None = None
     late_usage: LateUsageText | None = None
-    periodic_runs: DurationText | None = None
+    periodic_runs: OftenText | None = None
     offer_released_credit: OfferReleasedCredit | None = None
 
     def profile(self) -> Profile:
@@ -344,6 +345,7 @@ class MovePeriodEndInput(Input):
     full_service_period_to: Moment | None = None
     billing_period_to: Moment | None = None
     invoice_at: Moment | None = None
+    source: PatchSource = PatchSource.SYSTEM
     intent_version: int | None = None
 
 
@@ -369,6 +371,7 @@ class SetOverrideInput(Input):
     metadata: dict[str, str] | None = None
     discounts: DiscountsInput = None
     unit_config: UnitConfigInput = None
+    source: PatchSource = PatchSource.API
     intent_version: int | None = None
 
 
@@ -393,4 +396,5 @@ class DeleteInput(Input):
     charge: UUID
     credit_refund: CreditRefund = CreditRefund.CORRECT
     invoice_refund: InvoiceRefund = InvoiceRefund.GRANT_CREDITS
+    source: PatchSource = PatchSource.API
     intent_version: int | None = None

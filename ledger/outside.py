@@ -85,6 +85,7 @@ class Outside:
         """
         findings = Findings()
         self._context.require_customer(findings, notice.customer)
+        notice = validation.worded(notice, findings, "notice")
         validation.fail(findings)
 
         def decide(work: Work) -> Told:

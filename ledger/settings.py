@@ -36,10 +36,16 @@ class SettingsAnswer(msgspec.Struct, frozen=True):
     namespace: str
 
 
-def _whole(policies: Policies) -> None:
+def _whole(policies: Policies) -> Policies:
+    """The policies with words made choices, once nothing is wrong with them."""
     findings = Findings()
     validation.built(Policies, findings, "policies", policies)
+    every = getattr(policies, "periodic_runs", None)
+    wrong = validation.why_too_often(every) if isinstance(every, Duration) else None
+    if wrong is not None:
+        findings.add("policies.periodic_runs", "too_short", wrong)
     validation.fail(findings)
+    return validation.worded(policies, findings, "policies")
 
 
 class Settings:
@@ -60,8 +66,7 @@ class Settings:
         """Open the namespace with these policies (the standard ones by default), unless it is open already."""
         stream = namespaces.stream(self._context.namespace)
         if self._context.repository.load(stream).state is None:
-            wanted = policies if policies is not None else Policies.standard()
-            _whole(wanted)
+            wanted = _whole(policies if policies is not None else Policies.standard())
             created = NamespaceCreated(policies=wanted, profile=Profile())
 
             def decide(work: Work) -> SettingsAnswer:
@@ -77,7 +82,7 @@ class Settings:
 
         Raises `ValidationFailed`: every choice that is none, at once.
         """
-        _whole(policies)
+        policies = _whole(policies)
         stream = namespaces.stream(self._context.namespace)
 
         def decide(work: Work) -> SettingsAnswer:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, cast
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast, get_args
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from aggregates.policies import LateUsage
@@ -37,9 +38,16 @@ from aggregates.values.texts import why_unkeepable
 
 M = TypeVar("M", bound=BaseModel)
 E = TypeVar("E", bound=StrEnum)
+S = TypeVar("S", bound=msgspec.Struct)
+
+UNKNOWN_CHOICE = "unknown_choice"
+"""The code of a word that is none of those there are."""
 
 MAX_YEARS = 100
 """The longest duration: what is added to an instant stays in the calendar, which ends with the year 9999."""
+
+HOUR = 3_600
+"""Seconds between repetitions at least: a run a second would be two million a month."""
 
 NOT_FOUND: dict[str, type[NotFound]] = {
     error.code: error for error in (CustomerNotFound, FeatureNotFound, MeterNotFound, CurrencyNotFound)
@@ -110,6 +118,24 @@ DurationText = Annotated[str, BeforeValidator(_checked("invalid_duration", _zone
 """An ISO 8601 duration, kept as text."""
 
 
+def why_too_often(every: Duration) -> str | None:
+    """Why something that repeats so often is refused; `P0D`, which is never, is not."""
+    if every == Duration() or every.months or every.days or every.seconds >= HOUR:
+        return None
+    return f"{every} is too short: what repeats does so every hour at most"
+
+
+def _not_too_often(text: str) -> str:
+    wrong = why_too_often(Duration.parse(text))
+    if wrong is not None:
+        raise PydanticCustomError("too_short", "{wrong}", {"wrong": wrong})
+    return text
+
+
+OftenText = Annotated[DurationText, AfterValidator(_not_too_often)]
+"""How often something repeats, as `DurationText`: an hour or more (`too_short`), or never."""
+
+
 def _late_usage(value: object) -> LateUsage:
     if isinstance(value, LateUsage):
         return value
@@ -166,13 +192,17 @@ def built(kind: type[Any], findings: Findings, path: str, given: object) -> None
             findings.add(f"{path}.{field.name}", "invalid_choice", str(error))
 
 
+_CODES = {"enum": UNKNOWN_CHOICE, "literal_error": UNKNOWN_CHOICE}
+"""What pydantic calls otherwise than we do."""
+
+
 def _translate(error: ValidationError) -> list[Finding]:
     out: list[Finding] = []
     for item in error.errors(include_url=False):
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]).lstrip(".")
         nested = item.get("ctx", {}).get("findings")
         if nested is None:
-            out.append(Finding(path, item["type"], item["msg"]))
+            out.append(Finding(path, _CODES.get(item["type"], item["type"]), item["msg"]))
             continue
         for finding in cast("tuple[Finding, ...]", nested):
             below = f"{path}.{finding.path}".strip(".")
@@ -184,8 +214,42 @@ def choice(kind: type[E], path: str, given: str) -> E:
     """The member of that name; raises `ValidationFailed` that lists them all."""
     if given not in set(kind):
         names = ", ".join(kind)
-        raise ValidationFailed((Finding(path, "unknown_choice", f"{given!r} is none of {names}"),))
+        raise ValidationFailed((Finding(path, UNKNOWN_CHOICE, f"{given!r} is none of {names}"),))
     return kind(given)
+
+
+def worded(given: S, findings: Findings, path: str) -> S:
+    """A struct built in Python, words where it takes one of several made those; what is none of them is noted.
+
+    `Delete(source="api")` is `Delete(source=PatchSource.API)`: a word is as good as its name, and a wrong one is never
+    taken for another.
+    """
+    changes: dict[str, Any] = {}
+    for name, kind in _chosen(type(given)):
+        value = getattr(given, name)
+        if isinstance(value, msgspec.Struct):
+            inner = worded(value, findings, f"{path}.{name}")
+            changes |= {name: inner} if inner is not value else {}
+        elif kind is not None and value is not None and not isinstance(value, kind):
+            if isinstance(value, str) and value in set(kind):
+                changes[name] = kind(value)
+            else:
+                findings.add(f"{path}.{name}", UNKNOWN_CHOICE, f"{value!r} is none of {', '.join(kind)}")
+    return msgspec.structs.replace(given, **changes) if changes else given
+
+
+@cache
+def _chosen(kind: type[msgspec.Struct]) -> tuple[tuple[str, type[StrEnum] | None], ...]:
+    """The fields of a struct, each with the choice it is, if it is one."""
+    out: list[tuple[str, type[StrEnum] | None]] = []
+    for field in msgspec.structs.fields(kind):
+        choices = [each for each in (field.type, *get_args(field.type)) if _is_choice(each)]
+        out.append((field.name, choices[0] if choices else None))
+    return tuple(out)
+
+
+def _is_choice(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 
 def refuse_with(findings: tuple[Finding, ...]) -> PydanticCustomError:
