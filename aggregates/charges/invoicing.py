@@ -241,9 +241,11 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
 
     A full note that an intent change or a voided invoice caused voids the run: its credit returns too. A partial one,
     one out of goodwill and one that settles a run below zero leave it as it is; what the latter frees of what was paid
-    becomes credit of the customer (run rating R14).
+    becomes credit of the customer (run rating R14). A note that is told again changes nothing.
     """
     entry, run = shown(turn, notice)
+    if notice.credit_note_id is not None and notice.credit_note_id in run.credit_notes:
+        return None
     group = None
     if notice.net:
         request = giving_back.freed(turn, notice, _payment(turn, run, notice, notice.net))

@@ -145,6 +145,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     invoice_usage: InvoiceUsage | None = None
     payment: RunPayment | None = None
     credited: Decimal = ZERO
+    credit_notes: tuple[UUID, ...] = ()
     corrected: Decimal = ZERO
     correction_credit: Decimal = ZERO
 
@@ -274,7 +275,9 @@ def _of_money(
     """What became of the money: the payment of the run, step by step."""
     if isinstance(body, RunCredited):
         bucket = "credited" if body.set_off is None else "corrected"
-        return msgspec.structs.replace(state, **{bucket: getattr(state, bucket) + body.fiat_amount})
+        notes = state.credit_notes if body.credit_note_id is None else (*state.credit_notes, body.credit_note_id)
+        amounts = {bucket: getattr(state, bucket) + body.fiat_amount}
+        return msgspec.structs.replace(state, credit_notes=notes, **amounts)
     usage = state.invoice_usage
     assert usage is not None, f"run {state.id}: {type(body).__name__} before it was invoiced"
     before = state.payment or RunPayment(line_id=usage.line_id, invoice_id=usage.invoice_id, status="")

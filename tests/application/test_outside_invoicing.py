@@ -9,12 +9,24 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from aggregates.charges.events import GatheringLine, GatheringLineDeleted, GatheringLineRequested, GatheringLineUpserted
-from aggregates.charges.outside_events import InvoiceLineDeletionRequested, InvoiceLineUpdated
+from aggregates.charges.events import (
+    GatheringLine,
+    GatheringLineDeleted,
+    GatheringLineRequested,
+    GatheringLineUpserted,
+    InvoiceRefund,
+)
+from aggregates.charges.outside_events import (
+    InvoiceLineDeletionRequested,
+    InvoiceLineUpdated,
+    UnappliedCreditRequested,
+)
 from aggregates.charges.state import Charge
+from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
     LineCollected,
     LineCreated,
+    LineCredited,
     LineIssued,
     LinePaymentAuthorized,
     LinePaymentSettled,
@@ -42,6 +54,7 @@ class Billing:
         self.waiting: dict[UUID, GatheringLine] = {}
         self.lines: dict[UUID, LineContent] = {}
         self.gone: list[UUID] = []
+        self.given_back: list[object] = []
         self.seen: list[tuple[UUID, int]] = []
         self.failing = 0
 
@@ -61,6 +74,8 @@ class Billing:
                 self.lines[line_id] = content
             case InvoiceLineDeletionRequested(line_id=line_id):
                 self.gone.append(line_id)
+            case UnappliedCreditRequested(amount=amount, as_credit=as_credit):
+                self.given_back.append((amount, as_credit))
 
 
 @pytest.fixture
@@ -124,6 +139,47 @@ def test_a_fee_is_requested_invoiced_outside_and_paid(ledger: Ledger, billing: B
     assert billing.lines[UUID(int=101)].totals.total == Decimal(11)
     assert paid.status is Status.FINAL
     assert [p.amount for p in ledger.views.entries("acme").items if p.account == "wash"] == [Decimal(-11), Decimal(-20)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "figures", "told"),
+    [
+        (InvoiceRefund.IGNORE, [31, 0, 0], []),
+        (InvoiceRefund.REFUND, [0, 0, 0], [(Decimal(31), False)]),
+        (InvoiceRefund.GRANT_CREDITS, [31, 31, 0], [(Decimal(31), True)]),
+    ],
+)
+def test_what_was_paid_for_a_deleted_fee_goes_where_the_deletion_says(
+    ledger: Ledger, billing: Billing, policy: InvoiceRefund, figures: list[int], told: list[object]
+) -> None:
+    """31.00 paid; the system credits the line, and is told to pay back what it freed, or that it is credit now."""
+    charge = fee(ledger)
+    ledger.worker.run_once()
+    made(ledger, charge)
+    ledger.outside.tell(LineCollected(**names(charge)))  # type: ignore[arg-type]
+    issued_and_paid(ledger, billing, charge)
+
+    ledger.charges.delete(charge.id, invoice_refund=policy)
+    ledger.worker.run_once()
+    assert billing.gone == [UUID(int=101)]
+    note = LineCredited(
+        **names(charge),  # type: ignore[arg-type]
+        amount=Decimal(31),
+        net=Decimal(31),
+        freed=Decimal(31),
+        freed_net=Decimal(31),
+        in_full=True,
+        cause=CreditCause.INTENT_CHANGED,
+        credit_note_id=UUID(int=7),
+    )
+    for _ in range(2):
+        ledger.outside.tell(note)
+    ledger.worker.run_once()
+
+    balance = ledger.views.balance("acme")
+    assert [-balance.wash, balance.settled, balance.earnings] == figures
+    assert billing.given_back == told
+    assert ledger.credits.pool("acme").unapplied == {}
 
 
 def test_usage_is_collected_when_the_system_says_so(ledger: Ledger, billing: Billing) -> None:

@@ -69,6 +69,22 @@ def test_a_scheduled_grant_is_cancelled_and_usage_beyond_credit_written_off(at: 
     assert at("2026-07-01", "balance", "acme")["settled"] == "-30.00"
 
 
+def test_credit_that_came_back_covers_usage_beyond_credit_when_asked_to(at: Any) -> None:
+    """Two charges of 30, 30 of credit: deleting the first leaves its credit beside the advance of the other."""
+    at("2026-01-01", "credit", "grant", "acme", "30")
+    period = ("--from", "2026-01-01", "--to", "2026-02-01")
+    first = at("2026-01-01", "charge", "create", "acme", "--feature", "tokens", *period, "--unit", "1")
+    used(at, "30")
+    at("2026-02-03", "charge", "delete", first["id"], "--invoice-refund", "ignore")
+    beside = at("2026-02-03", "balance", "acme")
+    assert [beside["settled"], beside["fbo"], beside["advance"]] == ["0.00", "30.00", "-30.00"]
+
+    assert at("2026-02-03", "credit", "cover", "acme")["uncovered"] == "0"
+
+    assert at("2026-02-03", "balance", "acme")["fbo"] == "0.00"
+    assert at("2026-02-03", "charge", "delete", first["id"], "--invoice-refund", "no", code=2)["code"]
+
+
 def test_books_are_closed_listed_and_opened_again(at: Any) -> None:
     at("2026-02-03", "period", "close", "2026-01", "--reason", "audit")
     assert at("2026-02-03", "period", "close", "2026-02", code=3)["code"] == "precondition_failed"
