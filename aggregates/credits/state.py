@@ -132,10 +132,7 @@ class _Hand:
                     if part.accrual is None:
                         self._unapplied(body.invoice, part.amount, part.amount)
             case e.InvoiceUsageCredited() as body:
-                for part in body.parts:
-                    self._on_accrual(part.accrual, credited=part.amount)
-                    self._unrecognize_accrual(part.accrual, part.unrecognized)
-                self._unapplied(body.invoice, body.freed, body.freed_net)
+                self._credited(body)
             case e.UnappliedCreditSpent() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, settled=part.amount, authorized=part.amount)
@@ -407,6 +404,12 @@ class _Hand:
             accrual = self.pool.accruals[sequence]
             sums = {name: getattr(accrual, name) + amount for name, amount in added.items()}
             self.pool.accruals[sequence] = _replace(accrual, **sums)
+
+    def _credited(self, body: e.InvoiceUsageCredited) -> None:
+        for part in body.parts:
+            self._on_accrual(part.accrual, credited=part.amount)
+            self._unrecognize_accrual(part.accrual, part.unrecognized)
+        self._unapplied(body.invoice, body.freed, body.freed_net)
 
     def _unapplied(self, invoice: UUID | None, amount: Decimal, net: Decimal) -> None:
         """Unapplied credit of an invoice grows, or shrinks; one that has none left is forgotten."""
