@@ -10,7 +10,6 @@ import pytest
 
 from aggregates.charges.state import Charge
 from aggregates.invoices.refusals import (
-    CannotUpdateChargeManagedLine,
     CreditExceedsLine,
     InvoiceOperationRefused,
     LineNotFound,
@@ -182,14 +181,18 @@ def test_an_invoice_goes_with_its_last_line(ledger: Ledger) -> None:
     assert ledger.invoices.delete_line(invoice.id, invoice.lines[0].line_id).status is InvoiceStatus.DELETED
 
 
-def test_lines_of_usage_are_not_edited_by_hand(ledger: Ledger) -> None:
+def test_a_line_of_usage_has_its_amount_from_its_charge(ledger: Ledger) -> None:
+    """What was used is not for anybody to edit; how it is called is (lifecycles §22 row 6)."""
     january_charge(ledger, settlement_mode=BY_INVOICE)
     used(ledger, "7", "2026-01-20T00:00:00Z")
     at(ledger, "2026-02-01T00:00:00Z")
     [invoice] = ledger.invoices.invoice_pending_lines("acme")
 
-    with pytest.raises(CannotUpdateChargeManagedLine):
+    with pytest.raises(ValidationFailed) as refused:
         ledger.invoices.edit_line(invoice.id, invoice.lines[0].line_id, amount="1")
+    assert [(each.path, each.code) for each in refused.value.findings] == [("amount", "not_editable")]
+    named = ledger.invoices.edit_line(invoice.id, invoice.lines[0].line_id, name="Calls of the launch")
+    assert [(line.content.name, line.content.totals.total) for line in named.live_lines] == [("Calls of the launch", 7)]
 
 
 def test_a_description_is_set_until_the_invoice_is_issued(ledger: Ledger) -> None:

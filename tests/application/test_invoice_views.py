@@ -60,7 +60,7 @@ def test_an_invoice_in_its_view_is_the_invoice_of_its_events(store_url: str) -> 
         states = ledger.invoices.list("acme")
         views = ledger.views.invoices("acme").items
 
-        assert len(views) == len(states) > 3
+        assert len(views) == len(states) == 3
         assert {view.status for view in views} >= {"paid", "voided", "draft.waiting_for_collection"}
         for view, state in zip(views, states, strict=True):
             assert view == invoice_answer(state)
