@@ -123,6 +123,7 @@ def _shown(session: Session) -> Shown:
         for name in ("progressive_billing", "auto_approve", "payment_terms", "advance_limit")
         if profile[name] is not None
     }
-    values |= {name.replace("_", " "): value for name, value in render.plain_data(state.policies).items()}
+    policies = state.policies
+    values |= {name.replace("_", " "): getattr(policies, name) for name in policies.__struct_fields__}
     values |= {"tax codes": state.tax.codes} if state.tax is not None else {}
     return Shown(state, (render.facts("Ledger", values),))
