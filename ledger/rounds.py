@@ -227,7 +227,7 @@ class Rounds:
             return facts
         left_over = unapplied.arisen(work, customer, issuing)
         work.load(*(invoice_state.stream(invoice_id, customer) for invoice_id in left_over))
-        return msgspec.structs.replace(facts, unapplied_from=left_over)
+        return msgspec.structs.replace(facts, unapplied_from=tuple(left_over), unapplied_in_books=left_over)
 
     def _tax(self, work: Work, customer: str, invoice_id: UUID, facts: InvoiceFacts) -> rounds.AskTax | None:
         """How the tax of an invoice is asked for, where somebody calculates it."""

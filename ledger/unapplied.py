@@ -5,6 +5,7 @@ The pool knows which invoices have unapplied credit, so that issuing the next on
 
 from __future__ import annotations
 
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -26,10 +27,10 @@ def stream_of(work: Work, customer: str, currency: Currency) -> Stream:
     return Stream("credit_pool", pool_id(work.namespace, customer, currency.key), customer)
 
 
-def arisen(work: Work, customer: str, currency: Currency) -> tuple[UUID, ...]:
-    """The invoices on which unapplied credit of the customer is left, oldest first."""
+def arisen(work: Work, customer: str, currency: Currency) -> dict[UUID, Decimal]:
+    """The invoices on which unapplied credit of the customer is left, oldest first, and how much."""
     pool: CreditPool | None = work.state(stream_of(work, customer, currency))
-    return tuple(sorted(pool.unapplied)) if pool is not None else ()
+    return {invoice: pool.unapplied[invoice].amount for invoice in sorted(pool.unapplied)} if pool is not None else {}
 
 
 def keep_excess(work: Work, notice: ExcessReceived, closed_until: Instant | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from aggregates.invoices.documents import Party
 from aggregates.invoices.lines import LineTax
 from aggregates.invoices.statuses import NothingDue
+from aggregates.values.decimals import ZERO
 from aggregates.values.identifiers import Mint
 from aggregates.values.period import Duration
 from aggregates.values.totals import Totals
@@ -31,7 +33,8 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     `now` is the clock's reading, unrounded. `zone`, `auto_approve` and `payment_terms` are of the customer's effective
     profile; `credit_notes` and `nothing_due` are policies. `taxes` answers `taxes_needed` by line id; None where nobody
     calculates tax, and the invoice says so. `unapplied_from` are invoices of the customer, in hand, whose unapplied
-    credit is to be set against what is issued, in this order.
+    credit is to be set against what is issued, in this order. `unapplied_in_books`: how much of it the ledger has as
+    such, which leaves out the price of credit that was taken back; None where nobody knows better than the invoice.
     """
 
     now: datetime
@@ -47,3 +50,9 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     credit_note_series: str = "CN"
     taxes: Mapping[UUID, LineTax] | None = None
     unapplied_from: tuple[UUID, ...] = ()
+    unapplied_in_books: Mapping[UUID, Decimal] | None = None
+
+    def usable(self, invoice_id: UUID, unapplied: Decimal) -> Decimal:
+        """What of the unapplied credit of an invoice can be set against another one, or paid back."""
+        known = self.unapplied_in_books
+        return unapplied if known is None else min(unapplied, known.get(invoice_id, ZERO))

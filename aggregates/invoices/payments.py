@@ -153,15 +153,16 @@ def refund_unapplied(
 ) -> tuple[InvoiceNotice, ...]:
     """Pay unapplied credit back to the customer; all that arose on this invoice when no amount is given.
 
-    Refuses, in this order: `InvoiceNotFound`; an amount that cannot be (`ValidationFailed`);
-    `UnappliedCreditExceeded`, also when there is none at all.
+    The price of credit that was taken back is refunded with its purchase instead. Refuses, in this order:
+    `InvoiceNotFound`; an amount that cannot be (`ValidationFailed`); `UnappliedCreditExceeded`, also for none at all.
     """
     turn = InvoiceTurn(draft, invoice_id, facts)
     invoice = turn.invoice
     _check_amount(invoice, amount)
-    asked = invoice.unapplied if amount is None else amount
-    if asked > invoice.unapplied or not invoice.unapplied:
-        raise UnappliedCreditExceeded(asked=asked, left=invoice.unapplied, invoice_id=invoice_id)
+    left = facts.usable(invoice_id, invoice.unapplied)
+    asked = left if amount is None else amount
+    if asked > left or not left:
+        raise UnappliedCreditExceeded(asked=asked, left=left, invoice_id=invoice_id)
 
     turn.emit(UnappliedCreditUsed(amount=asked))
     turn.notices.append(

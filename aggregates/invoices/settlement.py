@@ -117,7 +117,7 @@ def apply_unapplied_credit(turn: InvoiceTurn) -> None:
         source: Invoice | None = turn.draft.state(source_id)
         assert source is not None, f"invoice {source_id} has to be in hand before its unapplied credit is used"
         assert source.customer == turn.invoice.customer, f"invoice {source_id} is of another customer"
-        amount = min(source.unapplied, turn.invoice.open)
+        amount = min(turn.facts.usable(source_id, source.unapplied), turn.invoice.open)
         if amount > 0 and source.currency == turn.invoice.currency:
             turn.draft.emit(source.stream, UnappliedCreditUsed(amount=amount, invoice_id=turn.invoice_id))
             paid = receive(turn, amount, None, PaymentSource.UNAPPLIED_CREDIT)

@@ -133,6 +133,23 @@ def test_what_was_set_against_the_next_invoice_cannot_be_paid_back(store_url: st
         adds_up(ledger)
 
 
+def test_the_price_of_credit_that_was_taken_back_goes_back_with_its_purchase(store_url: str) -> None:
+    """100 at 0.5 by invoice, 60.00 paid, voided: 10.00 are unapplied, and 50.00 are the purchase's to refund, once."""
+    with standard(store_url) as ledger:
+        bought = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
+        [invoice] = ledger.invoices.list("acme")
+        ledger.invoices.record_payment(invoice.id, "paid", amount="60")
+        ledger.invoices.void(invoice.id)
+        fee(ledger, "31")
+        assert issued(ledger).open == 21, "10.00 of the excess are set against it"
+        with pytest.raises(UnappliedCreditExceeded):
+            ledger.invoices.refund_unapplied(invoice.id)
+
+        assert ledger.credits.refund(bought.id).fiat_refunded == 50
+        assert -ledger.views.balance("acme").wash == 10
+        adds_up(ledger)
+
+
 # ── what a deletion does about what was paid ─────────────────────────────────────────────────────────────────
 
 

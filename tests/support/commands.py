@@ -173,6 +173,12 @@ def issued(ledger: Ledger) -> None:
     ledger.invoices.approve(invoice_of(ledger))
 
 
+def overpaid(ledger: Ledger) -> None:
+    """The same, paid with more than it asks for."""
+    issued(ledger)
+    ledger.invoices.record_payment(invoice_of(ledger), "paid", amount="100")
+
+
 def sync_failed(ledger: Ledger) -> None:
     """The invoice, which the outside did not take."""
     collected(ledger)
@@ -193,6 +199,14 @@ def written_off(ledger: Ledger) -> None:
     """10 of advance, given up."""
     realized(ledger)
     ledger.credits.write_off("acme")
+
+
+def released(ledger: Ledger) -> None:
+    """20 of credit that came back, beside 30 of advance."""
+    realized(ledger)
+    first = usage_of(ledger)
+    usage_charge(ledger)
+    ledger.charges.delete(first)
 
 
 def closed(ledger: Ledger) -> None:
@@ -383,6 +397,9 @@ COMMANDS: dict[str, Command] = {
     "credits.reduce": Command(
         paid, lambda ledger, bought, key: ledger.credits.reduce(bought, "20", command_id=key), bought_of
     ),
+    "credits.cover_advance": Command(
+        released, lambda ledger, _, key: ledger.credits.cover_advance("acme", command_id=key)
+    ),
     "credits.refund": Command(
         voided, lambda ledger, bought, key: ledger.credits.refund(bought, command_id=key), bought_of
     ),
@@ -466,6 +483,14 @@ COMMANDS: dict[str, Command] = {
     "invoices.record_payment": Command(
         issued,
         lambda ledger, invoice, key: ledger.invoices.record_payment(invoice, "paid", amount="60", command_id=key),
+        invoice_of,
+    ),
+    "invoices.refund_all_unapplied": Command(
+        overpaid, lambda ledger, _, key: ledger.invoices.refund_all_unapplied("acme", command_id=key)
+    ),
+    "invoices.refund_unapplied": Command(
+        overpaid,
+        lambda ledger, invoice, key: ledger.invoices.refund_unapplied(invoice, "5", command_id=key),
         invoice_of,
     ),
     "invoices.retry": Command(

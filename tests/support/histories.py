@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from aggregates.charges.events import InvoiceRefund
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.state import fold
 from aggregates.journal.chart import Account
@@ -268,7 +269,8 @@ class History:
         self.ledger.credits.cancel(self._one(self.purchases, asked.a), command_id=identity)
 
     def _delete(self, asked: Asked, identity: UUID) -> None:
-        self.ledger.charges.delete(self._one(self.charges, asked.a), command_id=identity)
+        paid = list(InvoiceRefund)[asked.b % 3]
+        self.ledger.charges.delete(self._one(self.charges, asked.a), invoice_refund=paid, command_id=identity)
 
     def _move_end(self, asked: Asked, identity: UUID) -> None:
         charge = self.ledger.charges.get(self._one(self.charges, asked.a))

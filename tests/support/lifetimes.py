@@ -16,6 +16,7 @@ from uuid import UUID, uuid5
 
 from aggregates.charges.intent import SettlementMode, UsageLayer
 from aggregates.charges.state import Charge
+from aggregates.invoices.lines import LineKind
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.journal.chart import Account
@@ -92,6 +93,10 @@ class Lifetime(History):
                 check_sum_of_runs(charge, runs)
         for invoice in invoices.values():
             check_invoice(invoice)
+        known = {invoice: left.amount for invoice, left in self.ledger.credits.pool("acme").unapplied.items()}
+        for invoice in invoices.values():
+            check_unapplied(invoice, known.pop(invoice.id, ZERO))
+        assert not known, f"unapplied on invoices that are not there: {known}"
         check_receivable(self.book, charges, list(invoices.values()))
 
     def finish(self) -> None:
@@ -185,6 +190,13 @@ class Lifetime(History):
     def _write_off_invoice(self, asked: Asked, identity: UUID) -> None:
         self.ledger.invoices.write_off(self._invoice(asked), command_id=identity)
 
+    def _refund_unapplied(self, asked: Asked, identity: UUID) -> None:
+        amount = None if asked.c % 2 else self._amount(asked.c % 500)
+        self.ledger.invoices.refund_unapplied(self._invoice(asked), amount, command_id=identity)
+
+    def _cover_advance(self, asked: Asked, identity: UUID) -> None:
+        self.ledger.credits.cover_advance("acme", command_id=identity)
+
     def _take_up_late_usage(self, asked: Asked, identity: UUID) -> None:
         charges = self.ledger.charges
         act = (charges.bill_late_usage, charges.dismiss_late_usage)[asked.b % 2]
@@ -215,6 +227,8 @@ LIFETIME: tuple[str, ...] = (
     "_void_invoice",
     "_write_off_invoice",
     "_delete_invoice",
+    "_refund_unapplied",
+    "_cover_advance",
     "_take_up_late_usage",
 )
 """The operations of a lifetime besides those of a history, each as often as it is to be drawn."""
@@ -308,6 +322,15 @@ def check_invoice(invoice: Invoice) -> None:
     assert invoice.authorized <= invoice.open
     if invoice.status in {InvoiceStatus.PAID, InvoiceStatus.VOIDED, InvoiceStatus.WRITTEN_OFF}:
         assert invoice.open == 0, f"{invoice.status} and {invoice.open} open"
+
+
+def check_unapplied(invoice: Invoice, in_books: Decimal) -> None:
+    """The ledger and the invoice have the same as unapplied, but for the price of credit that was taken back."""
+    sells = any(line.kind is LineKind.CREDIT_PURCHASE for line in invoice.lines)
+    if sells and invoice.credit_notes:
+        assert ZERO <= in_books <= invoice.unapplied
+    else:
+        assert in_books == invoice.unapplied, f"unapplied of {invoice.id}: {in_books}, {invoice.unapplied}"
 
 
 @exact
