@@ -2,12 +2,18 @@
 
 The billing profile says how long to wait for late usage after a period (`collection_interval`) and in which zone
 calendar arithmetic happens. A run reads it once, when it starts, and keeps what it read (lifecycles §5.3).
+
+A customer with nothing open can be deleted (decision 33). Every command of a customer reads this stream, so the first
+event of a deletion stops them all; only then is it certain that nothing is open, and that what is found stays so.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, assert_never
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +28,7 @@ from aggregates.policies import (
     ShrinkOverIssued,
     UsageCreditCut,
 )
+from aggregates.values.errors import CommandRefused
 from aggregates.values.identifiers import customer_stream
 from aggregates.values.period import Duration
 
@@ -62,6 +69,18 @@ DEFAULT_PROFILE = Profile(
 """What holds where neither the customer nor the namespace says otherwise."""
 
 
+class OpenItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something of a customer that is not over.
+
+    `kind`: charge, waiting_line, invoice, credit, advance or unapplied_credit.
+    `id`: of the charge or the invoice; absent for what belongs to a balance.
+    """
+
+    kind: str
+    id: UUID | None = None
+    detail: str
+
+
 class CustomerCreated(DomainEvent, frozen=True):
     """A customer came into being with a profile."""
 
@@ -78,16 +97,53 @@ class CustomerProfileChanged(DomainEvent, frozen=True):
     profile: Profile
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (CustomerCreated, CustomerProfileChanged)
-CustomerEvent = CustomerCreated | CustomerProfileChanged
+class CustomerDeletionStarted(DomainEvent, frozen=True):
+    """Nothing was open, and the customer is to be deleted: no command of it is carried out any more."""
+
+    NAME: ClassVar[str] = "customer.deletion_started.v1"
+
+
+class CustomerDeletionWithdrawn(DomainEvent, frozen=True):
+    """Something was opened just before the deletion started, so the customer stays."""
+
+    NAME: ClassVar[str] = "customer.deletion_withdrawn.v1"
+    open_items: tuple[OpenItem, ...]
+
+
+class CustomerDeleted(DomainEvent, frozen=True):
+    """The customer is deleted; its history stays, and its key stays taken."""
+
+    NAME: ClassVar[str] = "customer.deleted.v1"
+
+
+EVENTS: tuple[type[DomainEvent], ...] = (
+    CustomerCreated,
+    CustomerProfileChanged,
+    CustomerDeletionStarted,
+    CustomerDeletionWithdrawn,
+    CustomerDeleted,
+)
+CustomerEvent = (
+    CustomerCreated | CustomerProfileChanged | CustomerDeletionStarted | CustomerDeletionWithdrawn | CustomerDeleted
+)
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A customer and its billing profile as it stands."""
+    """A customer and its billing profile as it stands.
+
+    `is_leaving`: its deletion has started. `deleted_at`: when it was deleted.
+    """
 
     key: str
     name: str
     profile: Profile
+    is_leaving: bool = False
+    deleted_at: datetime | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no command of it is carried out any more."""
+        return self.is_leaving or self.deleted_at is not None
 
 
 def evolve(state: Customer | None, record: Recorded[CustomerEvent]) -> Customer:
@@ -98,8 +154,19 @@ def evolve(state: Customer | None, record: Recorded[CustomerEvent]) -> Customer:
         case CustomerProfileChanged(profile=profile):
             before = state if state is not None else Customer(key=record.customer or "", name="", profile=profile)
             return msgspec.structs.replace(before, profile=profile)
+        case CustomerDeletionStarted():
+            return msgspec.structs.replace(_known(state), is_leaving=True)
+        case CustomerDeletionWithdrawn():
+            return msgspec.structs.replace(_known(state), is_leaving=False)
+        case CustomerDeleted():
+            return msgspec.structs.replace(_known(state), is_leaving=False, deleted_at=record.at)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _known(state: Customer | None) -> Customer:
+    assert state is not None, "a customer is created before anything else happens to it"
+    return state
 
 
 def stream(namespace: str, customer: str) -> Stream:
@@ -124,3 +191,32 @@ def policies_for(policies: Policies, profile: Profile) -> Policies:
     """The policies of the namespace, with those the (effective) profile says otherwise about (decisions A)."""
     said = {name: value for name in PER_CUSTOMER if (value := getattr(profile, name)) is not None}
     return msgspec.structs.replace(policies, **said) if said else policies
+
+
+# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(eq=False)
+class OpenItems(CommandRefused):
+    """A customer with something open cannot be deleted; `items` lists all of it (decision 33)."""
+
+    code: ClassVar[str] = "open_items"
+    text: ClassVar[str] = "customer {customer!r} cannot be deleted, something is open: {listed}"
+    customer: str = ""
+    listed: str = ""
+    items: tuple[OpenItem, ...] = ()
+
+
+@dataclass(eq=False)
+class CustomerIsDeleted(CommandRefused):
+    """The customer is deleted, and its key stays taken: its history can be read, and nothing is added to it."""
+
+    code: ClassVar[str] = "customer_deleted"
+    text: ClassVar[str] = "customer {customer!r} is deleted"
+    customer: str = ""
+
+
+def refuse_deletion(customer: str, items: tuple[OpenItem, ...]) -> None:
+    """Raise `OpenItems` when something is open."""
+    if items:
+        raise OpenItems(customer, "; ".join(item.detail for item in items), items)

@@ -79,7 +79,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer and its billing profile; what is absent of that is the namespace's. `created_at` is UTC."""
+    """A customer and its billing profile; what is absent of that is the namespace's. Times are UTC."""
 
     customer: str
     name: str
@@ -87,6 +87,7 @@ class CustomerView(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None
     usage_credit_cut: str | None
     created_at: datetime
+    deleted_at: datetime | None = None
 
 
 class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,6 +260,7 @@ def customer_view(row: CustomerRow) -> CustomerView:
         zone=row.zone,
         usage_credit_cut=row.usage_credit_cut,
         created_at=row.created_at,
+        deleted_at=row.deleted_at,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from aggregates import customers
+from aggregates.customers import Customer, CustomerIsDeleted
 from aggregates.event import Stream
 from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, Findings
 from aggregates.values.money import Currency
@@ -23,6 +24,9 @@ A = TypeVar("A")
 
 CommandId = UUID | str | None
 """How a caller names a command: a UUID, any text of its own, or nothing (a fresh id; a retry is then a new command)."""
+
+DELETING = "customers.delete"
+"""What the units of a deletion begin with: they alone go on once it has started."""
 
 
 class Context:
@@ -51,8 +55,16 @@ class Context:
         self.taxes = taxes
         self.invoicing = invoicing
         self.look = Lookups(namespace, self._read)
-        self.units = Units(repository, clock.now, probe)
+        self.units = Units(repository, clock.now, probe, self._permit)
         self.setbacks = Setbacks()
+
+    def _permit(self, unit: Unit, work: Work) -> None:
+        """Refuse what is asked of a customer that is deleted; so every command of a customer reads its stream."""
+        if not unit.customer or unit.name.startswith(DELETING):
+            return
+        state: Customer | None = work.state(customers.stream(self.namespace, unit.customer))
+        if state is not None and state.is_gone:
+            raise CustomerIsDeleted(unit.customer)
 
     def _read(self, stream: Stream) -> Any:
         return self.repository.load(stream).state

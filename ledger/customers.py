@@ -8,11 +8,21 @@ from uuid import UUID
 import msgspec
 
 from aggregates import customers
-from aggregates.customers import Customer, CustomerCreated, CustomerProfileChanged
+from aggregates.customers import (
+    Customer,
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerDeletionStarted,
+    CustomerDeletionWithdrawn,
+    CustomerProfileChanged,
+    OpenItem,
+    refuse_deletion,
+)
 from aggregates.values.errors import AlreadyExists, CustomerNotFound, Findings
 from ledger import validation
 from ledger.commands import ChangeProfile, CreateCustomer
 from ledger.context import CommandId, Context
+from ledger.open_items import open_items
 from ledger.units import Work
 
 
@@ -22,8 +32,14 @@ class CustomerAnswer(msgspec.Struct, frozen=True):
     customer: str
 
 
+class DeletionAnswer(msgspec.Struct, frozen=True):
+    """What a receipt keeps of a deletion: what was found open after all, where something was."""
+
+    open_items: tuple[OpenItem, ...] = ()
+
+
 class Customers:
-    """Create customers and change their billing profiles."""
+    """Create customers, change their billing profiles, and delete them."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -90,8 +106,43 @@ class Customers:
         )
         return self.get(command.customer)
 
+    def delete(self, key: str, *, command_id: CommandId = None) -> Customer:
+        """Delete a customer with whom nothing is open (decision 33). Its history stays, and so does its key.
+
+        Open are: charges that are neither final nor deleted, what waits to be invoiced, invoices that are not paid,
+        given up or taken back, credit that is left or scheduled, usage beyond credit, unapplied credit. Afterwards its
+        commands are refused (`customer_deleted`), usage of it as well. Deleting it again changes nothing.
+
+        Raises `CustomerNotFound`, `OpenItems` with all that is open.
+        """
+        self._context.look.customer(key)
+        stream = customers.stream(self._context.namespace, key)
+        unit = self._context.unit("customers.delete", key, key, command_id)
+
+        def start(work: Work) -> CustomerAnswer:
+            present: Customer = work.state(stream)
+            if not present.is_gone:
+                refuse_deletion(key, open_items(self._context, work, key))
+                work.draft.emit(stream, CustomerDeletionStarted())
+            return CustomerAnswer(key)
+
+        def finish(work: Work) -> DeletionAnswer:
+            present: Customer = work.state(stream)
+            if not present.is_leaving:
+                return DeletionAnswer()
+            # Whatever was sent before the deletion started is saved by now or will be refused.
+            found = open_items(self._context, work, key)
+            work.draft.emit(stream, CustomerDeletionWithdrawn(open_items=found) if found else CustomerDeleted())
+            return DeletionAnswer(found)
+
+        self._context.units.carry_out(unit, CustomerAnswer, start)
+        done = self._context.units.carry_out(unit.follow_up("customers.delete.finish", key), DeletionAnswer, finish)
+        answer: DeletionAnswer = done.answer
+        refuse_deletion(key, answer.open_items)
+        return self.get(key)
+
     def get(self, key: str) -> Customer:
-        """The customer as it stands. Raises `CustomerNotFound`."""
+        """The customer as it stands, a deleted one too. Raises `CustomerNotFound`."""
         return self._context.look.customer(key)
 
     def id_of(self, key: str) -> UUID:

@@ -21,6 +21,7 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges import state as charge_state
 from aggregates.charges.collection import newest_collection_end
 from aggregates.charges.state import Charge
+from aggregates.customers import CustomerIsDeleted
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
 from ledger.advance import index
@@ -163,7 +164,10 @@ class LateUsageFinder:
             index(work)
             return Noted(tuple(news))
 
-        done = self._context.send("charges.note_late_usage", customer, late, None, answer=Noted, decide=decide)
+        try:
+            done = self._context.send("charges.note_late_usage", customer, late, None, answer=Noted, decide=decide)
+        except CustomerIsDeleted:
+            return 0  # stored while its customer was being deleted: there is nobody to bill it to
         answer: Noted = done.answer
         return len(answer.charges)
 

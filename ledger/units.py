@@ -122,8 +122,15 @@ class Done(msgspec.Struct, frozen=True):
 class Units:
     """Carries units out over one repository."""
 
-    def __init__(self, repository: Repository, now: Callable[[], datetime], probe: Probe) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        now: Callable[[], datetime],
+        probe: Probe,
+        permit: Callable[[Unit, Work], None],
+    ) -> None:
         self.repository = repository
+        self._permit = permit
         self._now = now
         self._probe = probe
         self._turns = Turns()
@@ -159,6 +166,7 @@ class Units:
             return earlier
         work = Work(self.repository, self._origin(unit), self._probe, trusting=attempt == 0)
         try:
+            self._permit(unit, work)
             answer = exact(decide)(work)
         except OUTAGES:
             raise

@@ -10,6 +10,7 @@ from typing import Any
 
 from aggregates import customers
 from aggregates.catalogue import Meter
+from aggregates.customers import Customer, CustomerIsDeleted
 from aggregates.rating.parts import ByProperty
 from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
 from aggregates.values.period import instant, timestamp
@@ -44,14 +45,18 @@ class Usage:
         An event sent again with another content is quarantined (`conflicts`); the first one counts. `stored_at` is for
         tests: it stands in for the moment at which the meter learned of the events.
 
-        Raises `ValidationFailed` with everything wrong with any event (`events[3]`); nothing is stored then.
+        Raises `ValidationFailed` with everything wrong with any event (`events[3]`); nothing is stored then. Usage of a
+        customer that is deleted is refused (`customer_deleted`); what was stored before stays.
         """
         batch = list(events)
         findings = Findings()
         findings.items += rules.check_all(batch, self._meters({event.meter for event in batch}))
         for key in sorted({event.customer for event in batch}):
-            if not self._customer_exists(key):
+            state = self._customer(key)
+            if state is None:
                 findings.add("customer", CustomerNotFound.code, str(CustomerNotFound(key)))
+            elif state.is_gone:
+                findings.add("customer", CustomerIsDeleted.code, str(CustomerIsDeleted(key)))
         findings.raise_if_any()
         if self.checks_only:
             return IngestReport()
@@ -145,6 +150,11 @@ class Usage:
         found = {key: self._meter(key) for key in keys}
         return {key: meter for key, meter in found.items() if meter is not None}
 
+    def _customer(self, key: str) -> Customer | None:
+        state: Customer | None = self._context.repository.load(customers.stream(self._context.namespace, key)).state
+        return state
+
     def _customer_exists(self, key: str) -> bool:
-        stream = customers.stream(self._context.namespace, key)
-        return self._context.repository.load(stream).state is not None
+        """Whether there is such a customer to use anything; one that is deleted is none."""
+        state = self._customer(key)
+        return state is not None and not state.is_gone

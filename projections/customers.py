@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from aggregates.customers import EVENTS, CustomerCreated, CustomerProfileChanged
+from aggregates.customers import EVENTS, CustomerCreated, CustomerDeleted, CustomerProfileChanged
 from projections.projection import Entry, Key, Keyed
 
 
 class CustomerRow(NamedTuple):
-    """A customer. `collection_interval` is an ISO duration, `zone` an IANA zone; `created_at` is UTC."""
+    """A customer. `collection_interval` is an ISO duration, `zone` an IANA zone; times are UTC."""
 
     namespace: str
     customer: str
@@ -20,6 +20,7 @@ class CustomerRow(NamedTuple):
     zone: str | None
     usage_credit_cut: str | None
     created_at: datetime
+    deleted_at: datetime | None
     position: int
 
 
@@ -32,7 +33,9 @@ def _apply(row: CustomerRow | None, entry: Entry, key: Key) -> CustomerRow | Non
     record, body = entry.record, entry.record.body
     if isinstance(body, CustomerCreated):
         namespace, customer = key
-        row = CustomerRow(namespace, customer, body.name, None, None, None, record.at, entry.position)
+        row = CustomerRow(namespace, customer, body.name, None, None, None, record.at, None, entry.position)
+    if row is not None and isinstance(body, CustomerDeleted):
+        return row._replace(deleted_at=record.at, position=entry.position)
     if row is None or not isinstance(body, CustomerCreated | CustomerProfileChanged):
         return row
     profile = body.profile
@@ -46,7 +49,7 @@ def _apply(row: CustomerRow | None, entry: Entry, key: Key) -> CustomerRow | Non
 
 CUSTOMERS = Keyed(
     name="customers",
-    version=1,
+    version=2,
     row=CustomerRow,
     key=("namespace", "customer"),
     listens=frozenset(event.NAME for event in EVENTS),

@@ -48,6 +48,10 @@ CostBasis = Annotated[
     str | None,
     typer.Option(metavar="RATE", help="For a custom currency: a unit in fiat; the rate of the day if left out."),
 ]
+PinnedRate = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="For a custom currency: one rate, by the id `ledger currency rate` gave."),
+]
 Reference = Annotated[str | None, typer.Option(help="Your reference: one live charge of the customer has it.")]
 ChargeId = Annotated[str, typer.Argument(metavar="CHARGE", help="The charge's id.")]
 
@@ -78,6 +82,7 @@ def create(
     tax_code: TaxCode = None,
     fiat_currency: FiatCurrency = None,
     cost_basis: CostBasis = None,
+    cost_basis_id: PinnedRate = None,
     reference: Reference = None,
 ) -> Shown:
     """Charge a customer for usage of a feature over a period."""
@@ -103,7 +108,7 @@ def create(
         unit_config=parse.json_object(unit_config, "--unit-config"),
         invoice_at=invoice_at,
         tax_code=tax_code,
-        cost_basis=cost_basis_of(cost_basis, fiat_currency),
+        cost_basis=cost_basis_of(cost_basis, fiat_currency, cost_basis_id),
         unique_reference_id=reference,
         command_id=session.command_id,
     )
@@ -137,6 +142,7 @@ def create_fee(
     tax_code: TaxCode = None,
     fiat_currency: FiatCurrency = None,
     cost_basis: CostBasis = None,
+    cost_basis_id: PinnedRate = None,
     reference: Reference = None,
 ) -> Shown:
     """Charge a customer one amount for a period, from credit or by invoice."""
@@ -155,7 +161,7 @@ def create_fee(
         name=name,
         invoice_at=invoice_at,
         tax_code=tax_code,
-        cost_basis=cost_basis_of(cost_basis, fiat_currency),
+        cost_basis=cost_basis_of(cost_basis, fiat_currency, cost_basis_id),
         unique_reference_id=reference,
         command_id=session.command_id,
     )
@@ -222,8 +228,12 @@ def settlement_mode(said: str) -> str:
     return "credit_then_invoice" if said == "invoice" else said
 
 
-def cost_basis_of(rate: str | None, fiat_currency: str | None) -> dict[str, Any] | None:
-    """The cost basis of a custom currency: a rate by hand, or the one of the day."""
+def cost_basis_of(rate: str | None, fiat_currency: str | None, pinned: str | None) -> dict[str, Any] | None:
+    """The cost basis of a custom currency: a rate by hand, one of the table, or the one of the day."""
+    if rate is not None and pinned is not None:
+        raise typer.BadParameter("--cost-basis and --cost-basis-id exclude each other")
+    if pinned is not None:
+        return {"mode": "pinned", "fiat_currency": fiat_currency or "USD", "currency_cost_basis_id": pinned}
     if rate is not None:
         return {"mode": "manual", "fiat_currency": fiat_currency or "USD", "rate": rate}
     return {"mode": "dynamic", "fiat_currency": fiat_currency} if fiat_currency is not None else None

@@ -85,8 +85,8 @@ def show(session: Session, customer: Key) -> Shown:
 def list_(session: Session) -> Shown:
     """List all customers."""
     found = list(render.all_pages(lambda after: session.ledger.views.customers(after=after)))
-    columns = ("customer", Column("name", words=True), "collection interval", "zone", "created")
-    rows = [(c.customer, c.name, c.collection_interval, c.zone, c.created_at) for c in found]
+    columns = ("customer", Column("name", words=True), "collection interval", "zone", "created", "deleted")
+    rows = [(c.customer, c.name, c.collection_interval, c.zone, c.created_at, c.deleted_at) for c in found]
     return Shown(found, (render.table(columns, rows, empty="No customers yet; `ledger customer create` makes one."),))
 
 
@@ -120,6 +120,12 @@ def profile(
     return _shown(changed)
 
 
+@command(app, "delete", writes=True)
+def delete(session: Session, customer: Key) -> Shown:
+    """Delete a customer with whom nothing is open; its history stays, and its key stays taken."""
+    return _shown(session.ledger.customers.delete(customer, command_id=session.command_id))
+
+
 def _policies(said: list[str] | None) -> dict[str, str]:
     """The policies a customer may have of its own, by name."""
     from ledger.settings import PER_CUSTOMER
@@ -145,4 +151,5 @@ def _shown(customer: Any) -> Shown:
         for name in (*PER_CUSTOMER, "progressive_billing", "auto_approve", "payment_terms", "advance_limit")
         if (said := getattr(profile, name)) is not None
     }
+    values |= {"deleted": customer.deleted_at} if customer.deleted_at is not None else {}
     return Shown(customer, (render.facts(customer.key, values),))

@@ -9,6 +9,21 @@ import typer
 
 from ledger.cli import parse, render
 from ledger.cli.invoice_page import listing, show_invoice, waiting
+from ledger.cli.price_options import (
+    AnyPrice,
+    Dynamic,
+    FreeUnits,
+    Graduated,
+    Maximum,
+    Minimum,
+    Package,
+    PercentOff,
+    Unit,
+    UnitConfig,
+    Volume,
+    discounts,
+    price_of,
+)
 from ledger.cli.render import Shown
 from ledger.cli.session import Session, command
 
@@ -120,9 +135,21 @@ def edit_line(
     amount: Annotated[str | None, typer.Option(metavar="AMOUNT", help="What it comes to, before credit.")] = None,
     name: Annotated[str | None, typer.Option(help="What it is called.")] = None,
     description: Annotated[str | None, typer.Option(help="More about it.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of a fee: start of its period.")] = None,
+    to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")] = None,
+    percent_off: PercentOff = None,
+    free_units: FreeUnits = None,
 ) -> Shown:
-    """Change the line of a flat fee on a draft; its fee changes with it."""
-    said: dict[str, Any] = {"amount": amount, "name": name, "description": description}
+    """Change a line on a draft, a fee or its period, discounts of usage; what it bills changes with it."""
+    if (from_ is None) != (to is None):
+        raise typer.BadParameter("--from and --to go together")
+    said: dict[str, Any] = {
+        "amount": amount,
+        "name": name,
+        "description": description,
+        "period": {"from_": from_, "to": to} if from_ is not None else None,
+        "discounts": discounts(percent_off, free_units),
+    }
     changes = {key: value for key, value in said.items() if value is not None}
     edited = session.ledger.invoices.edit_line(_id(session, invoice), line, command_id=session.command_id, **changes)
     return show_invoice(edited)
@@ -148,6 +175,51 @@ def add_fee(
     """Put a flat fee on an open invoice by hand."""
     added = session.ledger.invoices.add_fee(
         _id(session, invoice), amount=amount, period_from=from_, period_to=to, name=name, command_id=session.command_id
+    )
+    return show_invoice(added)
+
+
+@command(app, "add-usage", writes=True)
+def add_usage(
+    session: Session,
+    invoice: InvoiceId,
+    *,
+    feature: Annotated[str, typer.Option(help="Key of the feature whose usage it is.")],
+    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the period, which has begun.")],
+    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
+    unit: Unit = None,
+    graduated: Graduated = None,
+    volume: Volume = None,
+    package: Package = None,
+    dynamic: Dynamic = None,
+    price: AnyPrice = None,
+    minimum: Minimum = None,
+    maximum: Maximum = None,
+    percent_off: PercentOff = None,
+    free_units: FreeUnits = None,
+    unit_config: UnitConfig = None,
+    name: Annotated[str | None, typer.Option(help="What it is called; the feature if left out.")] = None,
+) -> Shown:
+    """Put usage over a period on an open invoice by hand; it waits until late usage is in."""
+    added = session.ledger.invoices.add_usage(
+        _id(session, invoice),
+        feature=feature,
+        price=price_of(
+            unit=unit,
+            graduated=graduated,
+            volume=volume,
+            package=package,
+            dynamic=dynamic,
+            price=price,
+            minimum=minimum,
+            maximum=maximum,
+        ),
+        period_from=from_,
+        period_to=to,
+        discounts=discounts(percent_off, free_units),
+        unit_config=parse.json_object(unit_config, "--unit-config"),
+        name=name,
+        command_id=session.command_id,
     )
     return show_invoice(added)
 
@@ -213,6 +285,29 @@ def void(session: Session, invoice: InvoiceId, *, reason: Reason = None) -> Show
     """Void an issued invoice by a credit note in full; what it billed waits to be invoiced again."""
     voided = session.ledger.invoices.void(_id(session, invoice), reason=reason, command_id=session.command_id)
     return show_invoice(voided)
+
+
+@command(app, "refund", writes=True)
+def refund(
+    session: Session,
+    invoice: InvoiceId,
+    amount: Annotated[
+        str | None, typer.Argument(metavar="AMOUNT", help="With tax; all that is left of it otherwise.")
+    ] = None,
+) -> Shown:
+    """Pay unapplied credit of an invoice back: what was paid too much, or credited after it was paid."""
+    refunded = session.ledger.invoices.refund_unapplied(_id(session, invoice), amount, command_id=session.command_id)
+    return show_invoice(refunded)
+
+
+@command(app, "refund-all", writes=True)
+def refund_all(
+    session: Session,
+    customer: Customer,
+    currency: Annotated[str, typer.Argument(metavar="CURRENCY", help="Of which currency.")] = "USD",
+) -> Shown:
+    """Pay back all unapplied credit that a customer has in a currency, oldest invoice first."""
+    return _several(session.ledger.invoices.refund_all_unapplied(customer, currency, command_id=session.command_id))
 
 
 @command(app, "write-off", writes=True)

@@ -59,6 +59,12 @@ def bare(ledger: Ledger) -> None:
     ledger.catalogue.define_feature("calls", meter="calls")
 
 
+def two_customers(ledger: Ledger) -> None:
+    """The same, and a customer with nothing open."""
+    bare(ledger)
+    ledger.customers.create("globex")
+
+
 def usage_charge(ledger: Ledger, mode: str = "credit_only", **more: Any) -> Any:
     """The calls of January at 1 USD each."""
     return ledger.charges.create_usage(
@@ -193,6 +199,20 @@ def sync_failed(ledger: Ledger) -> None:
         ledger.invoices.approve(invoice_of(ledger))
     finally:
         ledger.charges.rounds._context.probe = keep
+
+
+def overpaid(ledger: Ledger) -> None:
+    """The invoice, issued; 500 came for it, which is too much."""
+    issued(ledger)
+    ledger.invoices.record_payment(invoice_of(ledger), "paid", amount="500")
+
+
+def released(ledger: Ledger) -> None:
+    """20 of credit that a deletion gave back, beside the advance of a fee."""
+    realized(ledger)
+    fee_charge(ledger)
+    ledger.worker.run_once()
+    ledger.charges.delete(usage_of(ledger))
 
 
 def written_off(ledger: Ledger) -> None:
@@ -383,6 +403,9 @@ COMMANDS: dict[str, Command] = {
         lambda ledger, charge, key: ledger.charges.shrink_to_realized(charge, service_period_to=WITHIN, command_id=key),
         usage_of,
     ),
+    "credits.cover_advance": Command(
+        released, lambda ledger, _, key: ledger.credits.cover_advance("acme", command_id=key)
+    ),
     "credits.cancel": Command(
         _grant_later, lambda ledger, bought, key: ledger.credits.cancel(bought, command_id=key), bought_of
     ),
@@ -426,6 +449,9 @@ COMMANDS: dict[str, Command] = {
     "credits.write_off": Command(realized, lambda ledger, _, key: ledger.credits.write_off("acme", command_id=key)),
     "customers.change_profile": Command(
         bare, lambda ledger, _, key: ledger.customers.change_profile("acme", zone="Europe/Berlin", command_id=key)
+    ),
+    "customers.delete": Command(
+        two_customers, lambda ledger, _, key: ledger.customers.delete("globex", command_id=key)
     ),
     "customers.create": Command(bare, lambda ledger, _, key: ledger.customers.create("globex", command_id=key)),
     "invoices.add_fee": Command(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from aggregates.catalogue import CostBasisDefined, CurrencyDefined, EntryEvent, FeatureDefined, KeyPointed, MeterDefined
-from aggregates.customers import CustomerCreated, CustomerEvent, CustomerProfileChanged, Profile
+from aggregates.customers import (
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerDeletionStarted,
+    CustomerDeletionWithdrawn,
+    CustomerEvent,
+    CustomerProfileChanged,
+    Profile,
+)
 from aggregates.deliveries import EffectsDelivered
 from aggregates.event import Recorded
 from aggregates.namespaces import (
@@ -29,11 +37,14 @@ SettingsEvent: TypeAlias = CustomerEvent | EntryEvent | KeyPointed | NamespaceEv
 def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
     """The sentence of one event of a customer, a catalogue entry or key, or a namespace."""
     match record.body:
-        case CustomerCreated(key=key, name=name, profile=profile):
-            called = f"{key} ({name})" if name != key else key
-            return f"Customer {called} created{_profile('; ', profile)}"
-        case CustomerProfileChanged(profile=profile):
-            return f"Billing profile of {record.customer} changed{_profile(': ', profile)}"
+        case (
+            CustomerCreated()
+            | CustomerProfileChanged()
+            | CustomerDeletionStarted()
+            | CustomerDeletionWithdrawn()
+            | CustomerDeleted() as body
+        ):
+            return _customer(record.customer, body)
         case MeterDefined(meter=meter):
             counted = f" of {meter.property}" if meter.property else ""
             decimals = f", {meter.decimals} decimals" if meter.decimals else ""
@@ -68,6 +79,23 @@ def sentence(record: Recorded[SettingsEvent], known: Known) -> str:
 def delivered(record: Recorded[EffectsDelivered]) -> str:
     """The sentence of a delivery."""
     return f"{record.body.count} requests of charges handed to the invoicing system outside"
+
+
+def _customer(customer: str | None, body: CustomerEvent) -> str:
+    match body:
+        case CustomerCreated(key=key, name=name, profile=profile):
+            called = f"{key} ({name})" if name != key else key
+            return f"Customer {called} created{_profile('; ', profile)}"
+        case CustomerProfileChanged(profile=profile):
+            return f"Billing profile of {customer} changed{_profile(': ', profile)}"
+        case CustomerDeletionStarted():
+            return f"Deletion of customer {customer} started: nothing is open"
+        case CustomerDeletionWithdrawn(open_items=items):
+            return f"Customer {customer} stays: {'; '.join(item.detail for item in items)}"
+        case CustomerDeleted():
+            return f"Customer {customer} deleted; its history and its key stay"
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _tax_defaults(tax: TaxSettings) -> str:
