@@ -9,7 +9,6 @@ event of a deletion stops them all; only then is it certain that nothing is open
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, assert_never
@@ -28,7 +27,7 @@ from aggregates.policies import (
     ShrinkOverIssued,
     UsageCreditCut,
 )
-from aggregates.values.errors import CommandRefused
+from aggregates.values.errors import OpenItems
 from aggregates.values.identifiers import customer_stream
 from aggregates.values.period import Duration
 
@@ -191,29 +190,6 @@ def policies_for(policies: Policies, profile: Profile) -> Policies:
     """The policies of the namespace, with those the (effective) profile says otherwise about (decisions A)."""
     said = {name: value for name in PER_CUSTOMER if (value := getattr(profile, name)) is not None}
     return msgspec.structs.replace(policies, **said) if said else policies
-
-
-# ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(eq=False)
-class OpenItems(CommandRefused):
-    """A customer with something open cannot be deleted; `items` lists all of it (decision 33)."""
-
-    code: ClassVar[str] = "open_items"
-    text: ClassVar[str] = "customer {customer!r} cannot be deleted, something is open: {listed}"
-    customer: str = ""
-    listed: str = ""
-    items: tuple[OpenItem, ...] = ()
-
-
-@dataclass(eq=False)
-class CustomerIsDeleted(CommandRefused):
-    """The customer is deleted, and its key stays taken: its history can be read, and nothing is added to it."""
-
-    code: ClassVar[str] = "customer_deleted"
-    text: ClassVar[str] = "customer {customer!r} is deleted"
-    customer: str = ""
 
 
 def refuse_deletion(customer: str, items: tuple[OpenItem, ...]) -> None:

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from aggregates import customers
-from aggregates.customers import Customer, CustomerIsDeleted
+from aggregates.customers import Customer
 from aggregates.event import Stream
-from aggregates.values.errors import CurrencyNotFound, CustomerNotFound, Findings
+from aggregates.values.errors import CurrencyNotFound, CustomerIsDeleted, CustomerNotFound, Findings
 from aggregates.values.money import Currency
 from ledger import validation
 from ledger.lookups import Lookups

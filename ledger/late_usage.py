@@ -21,7 +21,7 @@ from aggregates.charges import decisions as deciding
 from aggregates.charges import state as charge_state
 from aggregates.charges.collection import newest_collection_end
 from aggregates.charges.state import Charge
-from aggregates.customers import CustomerIsDeleted
+from aggregates.values.errors import CustomerIsDeleted
 from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
 from ledger.advance import index

@@ -10,9 +10,9 @@ from typing import Any
 
 from aggregates import customers
 from aggregates.catalogue import Meter
-from aggregates.customers import Customer, CustomerIsDeleted
+from aggregates.customers import Customer
 from aggregates.rating.parts import ByProperty
-from aggregates.values.errors import CustomerNotFound, Findings, MeterNotFound
+from aggregates.values.errors import CustomerIsDeleted, CustomerNotFound, Findings, MeterNotFound
 from aggregates.values.period import instant, timestamp
 from ledger.context import Context
 from ledger.late_usage import LateUsage, LateUsageList

@@ -28,7 +28,7 @@ part of the public surface and never changes. Codes and families: lifecycles §2
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -317,12 +317,22 @@ class AdvanceRefused(CommandRefused):
 
 @dataclass(eq=False)
 class OpenItems(CommandRefused):
-    """A customer cannot be deleted while something is open (decision 33)."""
+    """A customer with something open cannot be deleted; `items` lists all of it (decision 33)."""
 
     code: ClassVar[str] = "open_items"
-    text: ClassVar[str] = "customer {customer} still has open items: {items}"
-    customer: object = None
-    items: object = None
+    text: ClassVar[str] = "customer {customer!r} cannot be deleted, something is open: {listed}"
+    customer: str = ""
+    listed: str = ""
+    items: tuple[Any, ...] = ()
+
+
+@dataclass(eq=False)
+class CustomerIsDeleted(CommandRefused):
+    """The customer is deleted, and its key stays taken: its history can be read, and nothing is added to it."""
+
+    code: ClassVar[str] = "customer_deleted"
+    text: ClassVar[str] = "customer {customer!r} is deleted"
+    customer: str = ""
 
 
 @dataclass(eq=False)

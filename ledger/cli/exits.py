@@ -12,7 +12,6 @@ from typing import NamedTuple
 from rich.console import RenderableType
 from rich.text import Text
 
-from aggregates import customers
 from aggregates.values import errors
 from aggregates.values.errors import Finding, LedgerError, ValidationFailed
 
@@ -33,8 +32,8 @@ WAYS: dict[type[LedgerError], Way] = {
     errors.LedgerError:          Way(3, "`ledger --help` lists what can be done"),
     errors.InvalidCommand:       Way(2, "correct the command and send it again; nothing was written"),
     errors.CommandRefused:       Way(3, "nothing was written; what stands in the way is said above"),
-    customers.OpenItems:         Way(3, "see to what is open, then delete the customer again"),
-    customers.CustomerIsDeleted: Way(3, "its history can be read; use another key for a new customer"),
+    errors.OpenItems:            Way(3, "see to what is open, then delete the customer again"),
+    errors.CustomerIsDeleted:    Way(3, "its history can be read; use another key for a new customer"),
     errors.UnsupportedOperation: Way(3, "`ledger charge show` tells the status; advance the charge or wait"),
     errors.PostingRefused:       Way(3, "nothing was booked; `ledger entries` shows what is"),
     errors.AdvanceRefused:       Way(3, "it moves by itself when the reason is gone; advance it again"),

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from aggregates.customers import CustomerIsDeleted, OpenItems
 from aggregates.policies import Policies
-from aggregates.values.errors import CustomerNotFound, LedgerError, ValidationFailed
+from aggregates.values.errors import CustomerIsDeleted, CustomerNotFound, LedgerError, OpenItems, ValidationFailed
 from ledger.facade import Ledger
 from ledger.ports import SettableClock
 from tests.application.scenes import at, january_charge, opened, used, with_customer

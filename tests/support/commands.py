@@ -179,12 +179,6 @@ def issued(ledger: Ledger) -> None:
     ledger.invoices.approve(invoice_of(ledger))
 
 
-def overpaid(ledger: Ledger) -> None:
-    """The same, paid with more than it asks for."""
-    issued(ledger)
-    ledger.invoices.record_payment(invoice_of(ledger), "paid", amount="100")
-
-
 def sync_failed(ledger: Ledger) -> None:
     """The invoice, which the outside did not take."""
     collected(ledger)
@@ -219,14 +213,6 @@ def written_off(ledger: Ledger) -> None:
     """10 of advance, given up."""
     realized(ledger)
     ledger.credits.write_off("acme")
-
-
-def released(ledger: Ledger) -> None:
-    """20 of credit that came back, beside 30 of advance."""
-    realized(ledger)
-    first = usage_of(ledger)
-    usage_charge(ledger)
-    ledger.charges.delete(first)
 
 
 def closed(ledger: Ledger) -> None:
@@ -419,9 +405,6 @@ COMMANDS: dict[str, Command] = {
     "credits.recover": Command(written_off, lambda ledger, _, key: ledger.credits.recover("acme", command_id=key)),
     "credits.reduce": Command(
         paid, lambda ledger, bought, key: ledger.credits.reduce(bought, "20", command_id=key), bought_of
-    ),
-    "credits.cover_advance": Command(
-        released, lambda ledger, _, key: ledger.credits.cover_advance("acme", command_id=key)
     ),
     "credits.refund": Command(
         voided, lambda ledger, bought, key: ledger.credits.refund(bought, command_id=key), bought_of
