@@ -102,6 +102,7 @@ class Lifetime(History):
     def finish(self) -> None:
         """Time passes, everything is invoiced as far as it goes; views rebuilt are the views that are there."""
         self.clock.set(self.now + timedelta(days=100))
+        head = self.ledger.store.head()
         for _ in range(IDLE_AFTER):
             head = self.ledger.store.head()
             self.ledger.worker.run_once()
