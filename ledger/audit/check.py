@@ -1,9 +1,9 @@
 """What a check is, and what it is shown.
 
 An audit reads the log once, save by save; then every pool's stream, every charge with its runs, and every invoice;
-then it looks at the tables. A check is a class with a name, a docstring that says what it makes sure of, and those of
-the six methods it needs. Whatever it objects to it notes with `self.find`, and goes on: one broken place does not hide
-the next.
+then the stored usage; then it looks at the tables. A check is a class with a name, a docstring that says what it makes
+sure of, and those of the seven methods it needs. Whatever it objects to it notes with `self.find`, and goes on: one
+broken place does not hide the next.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import msgspec
 from aggregates.event import AnyRecorded
 from aggregates.values.errors import HistoryBroken, PostingRefused
 from ledger.audit.report import Seal, Tally
+from ledger.metering.store import Kept, UsageStore
 from ledger.ports import Meter
 from ledger.store.follow import Follower
 from ledger.store.repository import Repository
@@ -79,6 +80,8 @@ class Evidence:
         self.kept = kept
         self.meter = meter
         """Answers what usage there is; absent where there is no usage to ask about."""
+        self.usage = meter if isinstance(meter, UsageStore) else None
+        """Where usage is stored; absent where a meter outside answers."""
         self.began_at = self.store.head()
         """The head before anything was read. Whatever is above it may have been written meanwhile."""
         self.position = 0
@@ -113,6 +116,9 @@ class Check:
 
     def invoice(self, streams: InvoiceStreams) -> None:
         """All events of one invoice and of the runs on its lines."""
+
+    def usage(self, rows: Sequence[Kept]) -> None:
+        """A page of the stored usage of all namespaces, in the order in which it was stored."""
 
     def end(self) -> None:
         """Everything has been read."""

@@ -10,7 +10,7 @@ from ledger.audit.charges import RunIndex, Runs, Statuses
 from ledger.audit.check import Check
 from ledger.audit.invoices import InvoicedRuns, Invoices, Numbers
 from ledger.audit.log import Bytes, Chains, Events, Positions, Sealed
-from ledger.audit.metering import Metered, Rated
+from ledger.audit.metering import Metered, Rated, StoredUsage
 from ledger.audit.postings import Postings, Transactions
 from ledger.audit.receipts import Receipts
 from ledger.audit.tables import ChargeIndex, Reservations, Snapshots, Views
@@ -32,6 +32,7 @@ CHECKS: tuple[type[Check], ...] = (
     Statuses,
     Rated,
     Metered,
+    StoredUsage,
     Numbers,
     Invoices,
     InvoicedRuns,

@@ -1,8 +1,9 @@
-"""Checks of what runs were rated from: the meter still says the same, and the same again comes to the same lines."""
+"""Checks of what runs were rated from: usage is as it was stored, and the meter and the lines still say the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -23,8 +24,10 @@ from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import exact
 from aggregates.values.errors import LedgerError, NotFound
 from aggregates.values.period import Period
-from ledger.audit.check import ChargeStreams, Check, place_of
+from ledger.audit.check import ChargeStreams, Check, Evidence, place_of
 from ledger.lookups import Lookups
+from ledger.metering.store import Kept
+from ledger.metering.usage import position_of
 from ledger.ports import MeterQuery
 
 LATE = "late_adjustment"
@@ -113,6 +116,33 @@ class Metered(Check):
             to=run.service_period_to,
             stored_at_lt=cut,
         )
+
+
+class StoredUsage(Check):
+    """Every stored usage event says what it said when it was stored, and its chunk has one time (decision 16)."""
+
+    name = "usage"
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__(evidence)
+        self._chunk = 0
+        self._stored_at: datetime | None = None
+
+    def usage(self, rows: Sequence[Kept]) -> None:
+        """Compare each event with its fingerprint, and when it was stored with the rest of its chunk."""
+        for row in rows:
+            self.looked_at()
+            at = f"usage at place {row.place}, namespace {row.namespace}"
+            found = row.event.fingerprint() if row.event is not None else None
+            if found != row.fingerprint:
+                shown = found.hex() if found is not None else "what no usage event holds"
+                self.find(at, "usage is not what was stored", expected=row.fingerprint.hex(), found=shown)
+            chunk = position_of(row.place)
+            if chunk != self._chunk:
+                self._chunk, self._stored_at = chunk, row.stored_at
+            elif row.stored_at != self._stored_at:
+                message = "usage was not stored when the rest of its chunk was"
+                self.find(at, message, expected=self._stored_at, found=row.stored_at)
 
 
 def ratings(streams: ChargeStreams) -> Iterator[Rating]:

@@ -1,8 +1,8 @@
 """Verify: read the history once, show it to every check, and report what they found.
 
 The log is read in pages, save by save. Then the streams of pools, charges and invoices are read, a few at a time, up to
-where the log was read, so that what is written meanwhile disturbs nobody. Memory holds one head per stream, never any
-events.
+where the log was read, so that what is written meanwhile disturbs nobody; then the stored usage, in pages. Memory holds
+one head per stream, never any events.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, InvoiceSt
 from ledger.audit.checks import CHECKS
 from ledger.audit.log import Chains, Sealed
 from ledger.audit.report import Progress, Report, Seal
+from ledger.metering.usage import position_of
 from ledger.ports import Meter
 from ledger.store import mapper
 from ledger.store.follow import Follower
@@ -62,6 +63,7 @@ class _Verification:
         self._pools()
         self._charges()
         self._invoices()
+        self._usage()
         for number, check in enumerate(self._checks):
             check.end()
             self._progress("tables", number + 1, len(self._checks))
@@ -125,6 +127,19 @@ class _Verification:
                     with _guarded(check, f"stream {invoice}"):
                         check.invoice(InvoiceStreams(invoice, records, of_lines))
             self._progress("invoices", min(start + BATCH, len(invoices)), len(invoices))
+
+    def _usage(self) -> None:
+        """Show the stored usage, up to where it ended when this began."""
+        checks, store = self._having("usage"), self._evidence.usage
+        if not checks or store is None:
+            return
+        newest, after = store.newest(), 0
+        while after < newest and (rows := store.kept(after, limit=PAGE)):
+            for check in checks:
+                check.usage(rows)
+            # A place that was tampered with must not make the reading stand still.
+            after = max(rows[-1].place, after + 1)
+            self._progress("usage", position_of(min(after, newest)), position_of(newest))
 
     def _with_runs(self, charges: Sequence[UUID]) -> Iterator[ChargeStreams]:
         """Charges with the runs they opened, where all of it can be read."""

@@ -14,7 +14,7 @@ from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import PartsNeeded
 from aggregates.values.decimals import ZERO, exact
 from ledger.metering.parts import metered, told_apart
-from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Reading, Tally, Unseen, Window
+from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Kept, Reading, Tally, Unseen, Window
 from ledger.metering.usage import StoredUsage, last_place, normal, place
 from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
 
@@ -138,6 +138,22 @@ class MemoryUsageStore(ChunkedStore):
         with self._lock:
             key = (namespace, meter)
             self._seen[key] = max(place, self._seen.get(key, 0))
+
+    def read_kept(self, after: int, limit: int) -> list[Kept]:
+        """Events of all namespaces behind a place, by place."""
+        with self._lock:
+            found = [
+                Kept(key[0], at, stored.stored_at, self._known[key[0], *stored.event.identity], stored.event)
+                for key, rows in self._rows.items()
+                for _, at, stored in rows
+                if at > after
+            ]
+        return sorted(found, key=lambda each: each.place)[:limit]
+
+    def read_newest(self) -> int:
+        """The last place there is."""
+        with self._lock:
+            return max((at for rows in self._rows.values() for _, at, _ in rows), default=0)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -30,11 +30,13 @@ from ledger.metering.store import (
     Arrival,
     Chunk,
     ChunkedStore,
+    Kept,
     Reading,
     Retry,
     Tally,
     Unseen,
     Window,
+    readable,
 )
 from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, last_place, normal, place, position_of
 from ledger.ports import Clock, Metered, MeteredPart, MeterQuery, Probe, no_probe
@@ -86,6 +88,10 @@ _UNSEEN = (
 _ARRIVALS = (
     "SELECT customer, time, stored_at, place FROM usage_event"
     " WHERE namespace = %s AND meter = %s AND place > %s AND place <= %s ORDER BY place LIMIT %s"
+)
+_KEPT = (
+    "SELECT namespace, fingerprint, place, source, id, customer, meter, time, stored_at, value, properties"
+    " FROM usage_event WHERE place > %s ORDER BY place LIMIT %s"
 )
 _SEEN = (
     "INSERT INTO usage_seen VALUES (%s, %s, %s)"
@@ -279,6 +285,21 @@ class PostgresUsageStore(ChunkedStore):
         """Raise the mark of what was seen to at least that place."""
         with self._transaction() as db:
             db.execute(_SEEN, (namespace, meter, place))
+
+    def read_kept(self, after: int, limit: int) -> list[Kept]:
+        """Events of all namespaces behind a place, by place, whatever their rows hold."""
+        with self._connection() as db:
+            rows = db.execute(_KEPT, (after, limit)).fetchall()
+        return [
+            Kept(row[0], row[2], row[8].astimezone(UTC), row[1], readable(lambda row=row: _stored(row[2:])))  # type: ignore[misc]
+            for row in rows
+        ]
+
+    def read_newest(self) -> int:
+        """The last place there is."""
+        with self._connection() as db:
+            newest: int = _one(db.execute("SELECT coalesce(max(place), 0) FROM usage_event"))[0]
+        return newest
 
     def _select(self, table: str, condition: str, order: str, values: dict[str, Any]) -> list[StoredUsage]:
         columns = "place, source, id, customer, meter, time, stored_at, value, properties"

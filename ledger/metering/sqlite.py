@@ -24,7 +24,18 @@ from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.values.decimals import EXACT
 from ledger.metering.parts import Band, metered
-from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Reading, Tally, Unseen, Window
+from ledger.metering.store import (
+    COMMIT_WITHIN,
+    Arrival,
+    Chunk,
+    ChunkedStore,
+    Kept,
+    Reading,
+    Tally,
+    Unseen,
+    Window,
+    readable,
+)
 from ledger.metering.usage import (
     MAX_CHUNK,
     StoredUsage,
@@ -260,6 +271,22 @@ class SqliteUsageStore(ChunkedStore):
         """Raise the mark of what was seen to at least that place."""
         with self._file.writing() as db:
             db.execute(_SEEN, (namespace, meter, place))
+
+    def read_kept(self, after: int, limit: int) -> list[Kept]:
+        """Events of all namespaces behind a place, by place, whatever their rows hold."""
+        statement = f"SELECT {_COLUMNS} FROM usage_event WHERE place > ? ORDER BY place LIMIT ?"
+        with self._snapshot() as db:
+            rows = db.execute(statement, (after, limit)).fetchall()
+        return [
+            Kept(row[1], row[0], from_microseconds(row[7]), row[12], readable(lambda row=row: _stored(row)))  # type: ignore[misc]
+            for row in rows
+        ]
+
+    def read_newest(self) -> int:
+        """The last place there is."""
+        with self._snapshot() as db:
+            newest: int = db.execute("SELECT coalesce(max(place), 0) FROM usage_event").fetchone()[0]
+        return newest
 
     def _select(self, statement: str, values: tuple[Any, ...]) -> list[StoredUsage]:
         with self._snapshot() as db:

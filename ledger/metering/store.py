@@ -23,7 +23,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -82,6 +82,16 @@ class Arrival(NamedTuple):
     place: int
 
 
+class Kept(NamedTuple):
+    """A stored event as it lies there, for the audit: `event` is absent where the row holds what none can be."""
+
+    namespace: str
+    place: int
+    stored_at: datetime
+    fingerprint: bytes
+    event: UsageEvent | None
+
+
 class Unseen(NamedTuple):
     """Usage of a meter that nobody has looked through yet: behind the place `after`, up to the chunk `position`."""
 
@@ -90,6 +100,7 @@ class Unseen(NamedTuple):
     position: int
 
 
+@runtime_checkable
 class UsageStore(Protocol):
     """Keeps usage events and answers the `Meter` port. All three builds behave alike; `close` may be called twice.
 
@@ -159,6 +170,14 @@ class UsageStore(Protocol):
 
     def seen(self, namespace: str, meter: str, place: int) -> None:
         """Remember that everything of the meter up to that place was looked through; a mark never goes back."""
+        ...
+
+    def kept(self, after: int = 0, *, limit: int = 1_000) -> list[Kept]:
+        """A page of the stored events of all namespaces behind a place, for the audit; none that are quarantined."""
+        ...
+
+    def newest(self) -> int:
+        """The last place at which an event is stored; 0 where there is none."""
         ...
 
     def close(self) -> None:
@@ -285,6 +304,16 @@ class ChunkedStore(ABC):
         self.probe("usage.seen")
         self.attempt(lambda: self.write_seen(namespace, meter, place))
 
+    def kept(self, after: int = 0, *, limit: int = 1_000) -> list[Kept]:
+        """See `UsageStore.kept`."""
+        self.probe("usage.kept")
+        return self.attempt(lambda: self.read_kept(after, limit))
+
+    def newest(self) -> int:
+        """See `UsageStore.newest`."""
+        self.probe("usage.newest")
+        return self.attempt(self.read_newest)
+
     @abstractmethod
     def close(self) -> None:
         """Give connections back."""
@@ -335,6 +364,14 @@ class ChunkedStore(ABC):
     def write_seen(self, namespace: str, meter: str, place: int) -> None:
         """Raise the mark of what was seen to at least that place."""
 
+    @abstractmethod
+    def read_kept(self, after: int, limit: int) -> list[Kept]:
+        """Events of all namespaces behind a place, by place, whatever their rows hold."""
+
+    @abstractmethod
+    def read_newest(self) -> int:
+        """The last place there is."""
+
     # ── helpers of the builds ────────────────────────────────────────────────────────────────────────────────
 
     def now_set(self) -> datetime | None:
@@ -369,6 +406,14 @@ class ChunkedStore(ABC):
             return self.write_chunk(chunk, stored_at, earlier)
 
         return _report(chunk, self.attempt(write))
+
+
+def readable(make: Callable[[], StoredUsage]) -> UsageEvent | None:
+    """The event of a row, None where somebody wrote into it what no event holds."""
+    try:
+        return make().event
+    except (ValueError, TypeError, ArithmeticError, OverflowError, msgspec.MsgspecError):
+        return None
 
 
 def form_chunks(namespace: str, events: Iterable[UsageEvent], size: int) -> Iterator[Chunk]:

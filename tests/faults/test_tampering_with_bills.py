@@ -23,8 +23,11 @@ from aggregates.invoices.events import (
 from aggregates.invoices.numbering import NumberDrawn
 from aggregates.policies import Policies
 from aggregates.runs.events import InvoiceUsageAccrued, RunPaymentSettled, RunRated
+from aggregates.values.period import timestamp
+from ledger.audit.report import Progress
 from ledger.facade import Ledger
 from ledger.metering.memory import MemoryUsageStore
+from ledger.metering.usage import UsageEvent
 from ledger.prices import graduated
 from tests.application.scenes import JANUARY, at, january_charge, opened, used, with_customer
 from tests.faults.test_tampering import Change, forged, more, of
@@ -164,6 +167,97 @@ def change_usage(ledger: Ledger, url: str, how: str) -> None:
     changes = {"value": f"UPDATE usage_event SET {value}", "time": f"UPDATE usage_event SET {moved}"}
     hands.run(changes.get(how, "DELETE FROM usage_event"))
     hands.close()
+
+
+FORGED_USAGE: dict[str, tuple[str, Any]] = {
+    "value": ("value", Decimal(7)),
+    "time": ("time", timestamp("2026-03-01T00:00:00Z")),
+    "meter": ("meter", "files"),
+    "customer": ("customer", "globex"),
+    "properties": ("properties", {"region": "us"}),
+}
+
+
+def forge_usage(ledger: Ledger, url: str, how: str) -> None:
+    """Change one thing about the second of three events, triggers or not."""
+    if url == "memory:":
+        store = ledger.usage_store
+        assert isinstance(store, MemoryUsageStore)
+        rows = store._rows["default", "acme", "calls"]
+        time, place, stored = rows[1]
+        if how == "stored":
+            changed = msgspec.structs.replace(stored, stored_at=timestamp("2025-01-01T00:00:00Z"))
+        else:
+            name, value = FORGED_USAGE[how]
+            changed = msgspec.structs.replace(stored, event=msgspec.structs.replace(stored.event, **{name: value}))
+        rows[1] = (time, place, changed)
+        return
+    hands = SqlHands(url, None)
+    if hands.is_sqlite:
+        hands.run("DROP TRIGGER usage_event_is_kept")
+        value, earlier = "low = 7", "{0} = {0} - 40000000000000"
+    else:
+        hands.run("ALTER TABLE usage_event DISABLE TRIGGER USER")
+        value, earlier = "value = 7", "{0} = {0} - interval '300 days'"
+    changes = {
+        "value": value,
+        "time": earlier.format("time"),
+        "meter": "meter = 'files'",
+        "customer": "customer = 'globex'",
+        "properties": """properties = '{"region": "us"}'""",
+        "stored": earlier.format("stored_at"),
+    }
+    hands.run(f"UPDATE usage_event SET {changes[how]} WHERE id = 'u1'")
+    hands.close()
+
+
+@pytest.mark.parametrize("how", ["value", "time", "meter", "customer", "properties", "stored"])
+def test_usage_that_no_run_has_counted_is_as_it_was_stored(store_url: str, how: str) -> None:
+    """The fingerprint of each row is of what it says; and a chunk was stored at one time."""
+    with opened(store_url, policies=Policies.standard()) as ledger:
+        with_customer(ledger)
+        ledger.customers.create("globex")
+        ledger.catalogue.define_meter("files")
+        events = [
+            UsageEvent(
+                source="test",
+                id=f"u{number}",
+                customer="acme",
+                meter="calls",
+                time=timestamp("2026-01-10T00:00:00Z"),
+                value=Decimal(number),
+                properties={"region": "eu"},
+            )
+            for number in range(3)
+        ]
+        ledger.usage.record(events)
+        told: list[Progress] = []
+        report = ledger.audit.verify(progress=told.append)
+        assert report.sound
+        assert [tally.looked_at for tally in report.checked if tally.name == "usage"] == [3]
+        assert [(each.done, each.total) for each in told if each.stage == "usage"] == [(1, 1)]
+
+        forge_usage(ledger, store_url, how)
+
+        findings = ledger.audit.verify().findings
+        assert {finding.check for finding in findings} == {"usage"}
+        assert all("usage at place" in finding.place for finding in findings)
+
+
+@pytest.mark.parametrize("change", ["customer = ''", "time = time + 0, meter = ''", "properties = '[]'"])
+def test_a_row_of_usage_that_no_event_can_be_is_a_finding_and_the_audit_goes_on(sqlite_url: str, change: str) -> None:
+    with opened(sqlite_url, policies=Policies.standard()) as ledger:
+        with_customer(ledger)
+        used(ledger, "1", "2026-01-10T00:00:00Z")
+        used(ledger, "2", "2026-01-11T00:00:00Z")
+        hands = SqlHands(sqlite_url, None)
+        hands.run("DROP TRIGGER usage_event_is_kept")
+        hands.run(f"UPDATE usage_event SET {change} WHERE low = 1")
+        hands.close()
+
+        [finding] = ledger.audit.verify().findings
+
+        assert (finding.check, finding.found) == ("usage", "what no usage event holds")
 
 
 @pytest.mark.parametrize(("how", "answers"), [("value", "19"), ("time", "0"), ("gone", "0")])

@@ -195,20 +195,6 @@ def sync_failed(ledger: Ledger) -> None:
         ledger.charges.rounds._context.probe = keep
 
 
-def overpaid(ledger: Ledger) -> None:
-    """The invoice, issued; 500 came for it, which is too much."""
-    issued(ledger)
-    ledger.invoices.record_payment(invoice_of(ledger), "paid", amount="500")
-
-
-def released(ledger: Ledger) -> None:
-    """20 of credit that a deletion gave back, beside the advance of a fee."""
-    realized(ledger)
-    fee_charge(ledger)
-    ledger.worker.run_once()
-    ledger.charges.delete(usage_of(ledger))
-
-
 def written_off(ledger: Ledger) -> None:
     """10 of advance, given up."""
     realized(ledger)
@@ -388,9 +374,6 @@ COMMANDS: dict[str, Command] = {
         billed_in_part,
         lambda ledger, charge, key: ledger.charges.shrink_to_realized(charge, service_period_to=WITHIN, command_id=key),
         usage_of,
-    ),
-    "credits.cover_advance": Command(
-        released, lambda ledger, _, key: ledger.credits.cover_advance("acme", command_id=key)
     ),
     "credits.cancel": Command(
         _grant_later, lambda ledger, bought, key: ledger.credits.cancel(bought, command_id=key), bought_of
