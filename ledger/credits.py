@@ -30,6 +30,7 @@ from aggregates.credits.pool import CreditPool, Purchase
 from aggregates.credits.requests import (
     CancelGrant,
     PurchasePayment,
+    RefundCorrection,
     RefundPurchase,
     ReversePayment,
     Void,
@@ -37,7 +38,7 @@ from aggregates.credits.requests import (
 )
 from aggregates.event import DomainEvent, Stream
 from aggregates.values.decimals import ZERO
-from aggregates.values.errors import Findings, PreconditionFailed
+from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef, pool_id
 from aggregates.values.money import Currency, fiat
 from aggregates.values.period import Instant, instant
@@ -307,6 +308,48 @@ class Credits:
 
         done = self._context.send(
             "credits.cover_advance", customer, found, command_id, answer=WriteOffAnswer, decide=carry_out
+        )
+        answer: WriteOffAnswer = done.answer
+        return answer.left
+
+    def refund_correction(
+        self, customer: str, run: UUID | str, amount: object = None, *, command_id: CommandId = None
+    ) -> Decimal:
+        """Pay back credit that a run below zero gave, or a deletion, for what had been paid; answers what is left.
+
+        `run`: the source of the credit, as `views.entries` has it. `amount`: all that is left of it where absent. 30
+        given, 10 used: 20 go back at most; fbo -20, wash +20, and the receivable is as before (decision 20).
+
+        Raises `CorrectionCreditExceeded`, also when there is none; `ValidationFailed`, `RunNotFound`,
+        `CustomerNotFound`.
+        """
+        self._context.look.customer(customer)
+        asked = _amount(amount) if amount is not None else None
+        source = self._charges.run(run)
+        if source.customer != customer:
+            raise RunNotFound(source.id)
+        stream = self._charges.get(source.charge_id).fiat_pool
+
+        def carry_out(work: Work) -> WriteOffAnswer:
+            pool: CreditPool | None = work.state(stream)
+            dated = _dated(self._context, work)
+            request = RefundCorrection(
+                run=source.id, amount=asked, booked_at=dated.now, closed_until=dated.closed_until
+            )
+            known = pool if pool is not None else CreditPool.empty(self._charges.get(source.charge_id).invoice_currency)
+            work.draft.emit(stream, pools.refund_correction(known, request))
+            index(work)
+            after: CreditPool = work.draft.state(stream.id)
+            totals = after.purchases.get(source.id, Purchase())
+            return WriteOffAnswer(sum((after.lots[lot].balance for lot in totals.lots if lot in after.lots), ZERO))
+
+        done = self._context.send(
+            "credits.refund_correction",
+            customer,
+            (source.id, asked),
+            command_id,
+            answer=WriteOffAnswer,
+            decide=carry_out,
         )
         answer: WriteOffAnswer = done.answer
         return answer.left

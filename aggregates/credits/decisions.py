@@ -55,7 +55,7 @@ from aggregates.credits.refunding import refund, reverse_payment
 from aggregates.credits.sealing import bring_back, seal
 from aggregates.credits.unapplied import spend_unapplied
 from aggregates.credits.uncollectible import reinstate_advance, write_off_advance
-from aggregates.credits.voiding import cancel, void
+from aggregates.credits.voiding import cancel, refund_correction, void
 
 __all__ = [
     "fail_payment",
@@ -67,6 +67,7 @@ __all__ = [
     "reinstate_advance",
     "reverse_payment",
     "refund",
+    "refund_correction",
     "receive_payment",
     "Allocation",
     "AllocationKind",

@@ -434,6 +434,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
 
     `refunded`: fiat that went back; `authorization_reduced`: fiat by which a standing authorization shrank;
     `adjusted`: voided credit whose price, `adjusted_fiat`, was undone by that, or will not be asked for (decision 37).
+    `of_run`: what was granted was value of a run that had been paid for; `purchase` is that run (decision 20).
     """
 
     NAME: ClassVar[str] = "credit_pool.credit_voided.v1"
@@ -448,6 +449,7 @@ class CreditVoided(DomainEvent, frozen=True, kw_only=True):
     authorization_reduced: Decimal = ZERO
     adjusted: Decimal = ZERO
     adjusted_fiat: Decimal = ZERO
+    of_run: bool = False
     transactions: tuple[Transaction, ...]
 
 

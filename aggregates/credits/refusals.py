@@ -133,6 +133,17 @@ class NothingOwed(CommandRefused):
 
 
 @dataclass(eq=False)
+class CorrectionCreditExceeded(CommandRefused):
+    """More of a correction credit was to be paid back than is left of it, or there is none (decision 20)."""
+
+    code: ClassVar[str] = "correction_credit_exceeded"
+    text: ClassVar[str] = "cannot pay back {asked}: {left} is left of the correction credit of run {run_id}"
+    asked: object = None
+    left: object = None
+    run_id: object = None
+
+
+@dataclass(eq=False)
 class NothingToRefund(CommandRefused):
     """Less was paid beyond the price of what a purchase still gives than was to be refunded (decision 37)."""
 

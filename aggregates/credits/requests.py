@@ -281,6 +281,14 @@ class RefundPurchase(Request, frozen=True, kw_only=True):
     booked_at: Instant
 
 
+class RefundCorrection(Request, frozen=True, kw_only=True):
+    """Pay back what is left of a correction credit, or `amount` of it; `run` is its source (decision 20)."""
+
+    run: UUID
+    amount: Decimal | None = None
+    booked_at: Instant
+
+
 class ReversePayment(Request, frozen=True, kw_only=True):
     """Money received for a purchase was taken back; `amount` in fiat, absent: all of it."""
 

@@ -16,8 +16,8 @@ from aggregates.credits.events import CreditVoided, GrantCancelled, PaymentAdjus
 from aggregates.credits.pool import CreditPool, Lot, Move, Purchase
 from aggregates.credits.posting import Postings, opened, when
 from aggregates.credits.refunding import Adjusted, adjust
-from aggregates.credits.refusals import GrantAlreadyEffective, ReductionExceedsUnused
-from aggregates.credits.requests import CancelGrant, Void
+from aggregates.credits.refusals import CorrectionCreditExceeded, GrantAlreadyEffective, ReductionExceedsUnused
+from aggregates.credits.requests import CancelGrant, RefundCorrection, Void
 from aggregates.journal import templates
 from aggregates.journal.templates import When
 from aggregates.values.decimals import ZERO, exact
@@ -61,6 +61,39 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
         authorization_reduced=owed.reduced,
         adjusted=owed.credit,
         adjusted_fiat=owed.worth,
+        transactions=postings.all(),
+    )
+
+
+@exact
+def refund_correction(pool: CreditPool, request: RefundCorrection) -> CreditVoided:
+    """Pay back what is left of a correction credit: fbo -x, open receivable +x, then receivable -x, wash +x.
+
+    It is value that was paid for at face value, so the money is what is taken (decision 20): of 30 with 10 used, 20 at
+    most. Raises `CorrectionCreditExceeded`.
+    """
+    request = opened(request)
+    known = pool.purchases.get(request.run, Purchase())
+    left = left_of(pool, known, request.booked_at)
+    there = sum((amount for _, amount in left), ZERO)
+    asked = there if request.amount is None else pool.currency.rounded(request.amount)
+    if not ZERO < asked <= there:
+        raise CorrectionCreditExceeded("anything" if request.amount is None else asked, there, request.run)
+
+    postings = Postings()
+    at = when(request.booked_at, request)
+    parts = post_taken_back(postings, list(reversed(take_backwards(left, asked))), at)
+    for part in parts:
+        postings.add(templates.refund(part.route, part.amount, at, source=request.run))
+    return CreditVoided(
+        currency=pool.currency,
+        purchase=request.run,
+        amount=asked,
+        booked_at=request.booked_at,
+        parts=parts,
+        payment_adjustment=PaymentAdjustment.REFUND,
+        refunded=asked,
+        of_run=True,
         transactions=postings.all(),
     )
 

@@ -175,6 +175,20 @@ def refund(session: Session, id: PurchaseId, amount: Fiat = None) -> Shown:
     return _purchase(session, id, session.ledger.credits.refund(id, amount, command_id=session.command_id))
 
 
+@command(app, "refund-correction", writes=True)
+def refund_correction(
+    session: Session,
+    customer: Customer,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run that gave the credit, as `ledger runs` has it.")],
+    amount: Fiat = None,
+) -> Shown:
+    """Pay back credit that a correction gave for what had been paid, as far as it is not used."""
+    left = session.ledger.credits.refund_correction(customer, run, amount, command_id=session.command_id)
+    unit = session.ledger.charges.get(session.ledger.charges.run(run).charge_id).invoice_currency
+    words = f"{render.money(left, unit)} of the correction credit of run {run} is left with {customer}."
+    return Shown({"customer": customer, "run": run, "left": left}, (render.done(words),))
+
+
 @command(app, "receive", writes=True)
 def receive(
     session: Session, id: PurchaseId, amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="How much came.")]

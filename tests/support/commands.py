@@ -195,6 +195,27 @@ def sync_failed(ledger: Ledger) -> None:
         ledger.charges.rounds._context.probe = keep
 
 
+def corrected(ledger: Ledger) -> None:
+    """30 invoiced and paid; 10 less came late, and are credit of the customer."""
+    bare(ledger)
+    usage_charge(ledger, BY_INVOICE)
+    used(ledger, "30", WITHIN)
+    at(ledger, COLLECTED)
+    ledger.worker.run_once()
+    at(ledger, "2026-02-06T00:00:00Z")
+    ledger.worker.run_once()
+    ledger.invoices.record_payment(invoice_of(ledger), "paid")
+    at(ledger, LATER)
+    used(ledger, "-10", WITHIN)
+    at(ledger, "2026-03-02T00:02:00Z")
+    ledger.worker.run_once()
+
+
+def correcting_of(ledger: Ledger) -> UUID:
+    """The run that gave credit."""
+    return ledger.charges.runs(usage_of(ledger))[-1].id
+
+
 def written_off(ledger: Ledger) -> None:
     """10 of advance, given up."""
     realized(ledger)
@@ -388,6 +409,11 @@ COMMANDS: dict[str, Command] = {
     "credits.recover": Command(written_off, lambda ledger, _, key: ledger.credits.recover("acme", command_id=key)),
     "credits.reduce": Command(
         paid, lambda ledger, bought, key: ledger.credits.reduce(bought, "20", command_id=key), bought_of
+    ),
+    "credits.refund_correction": Command(
+        corrected,
+        lambda ledger, run, key: ledger.credits.refund_correction("acme", run, "4", command_id=key),
+        correcting_of,
     ),
     "credits.refund": Command(
         voided, lambda ledger, bought, key: ledger.credits.refund(bought, command_id=key), bought_of

@@ -207,6 +207,8 @@ def _voided(body: CreditVoided) -> str:
         case PaymentAdjustment.REFUND:
             payment = f"; {words.amount(body.refunded, fiat)} of what was paid goes back"
     left = words.amount(body.amount, body.currency)
+    if body.of_run:
+        return f"Correction credit of run {words.short(body.purchase)} paid back: {left}"
     return f"Voided grant {words.short(body.purchase)}: {left} left of it taken back{payment}"
 
 
