@@ -1,6 +1,7 @@
 """`late_usage`: charges with usage that was stored after their runs had been collected, and is not billed.
 
-A row is there from the moment it is found until a late adjustment settles it, or it turns out to change nothing.
+A row is there from the moment it is found until a late adjustment settles it, or it turns out to change nothing. What
+voided runs had billed and is billed again is none, unless it has to be left.
 """
 
 from __future__ import annotations
@@ -49,6 +50,10 @@ def _apply(row: LateUsageRow | None, entry: Entry, key: Key) -> LateUsageRow | N
         case LateUsageFound():
             before = row or _new(entry)
             return changed(before, {"stored_at": body.stored_at, "position": entry.position})
+        case LateUsageEvaluated(rebilling=True, outcome=LateOutcome.NOTHING | LateOutcome.TO_INVOICE):
+            return row
+        case RealizationRunOpened(rebilling=True):
+            return row
         case LateUsageEvaluated(outcome=LateOutcome.NOTHING):
             return None
         case LateUsageEvaluated():

@@ -521,9 +521,12 @@ def index_row(charge: Charge) -> IndexRow:
 
 
 def _next_due(charge: Charge) -> datetime | None:
-    """When a worker next has something to do for the charge: advance it, invoice what it gathered, see late usage."""
+    """When a worker next has something to do for the charge: advance it, invoice what it gathered, see late usage.
+
+    Or bill again what a voided run had billed.
+    """
     line = charge.gathering_line
-    moments = (charge.advance_after, line.invoice_at if line else None, charge.late_usage_due)
+    moments = (charge.advance_after, line.invoice_at if line else None, charge.late_usage_due, charge.rebilling_due)
     return min((moment for moment in moments if moment is not None), default=None)
 
 

@@ -153,7 +153,8 @@ class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     """A run was started and is the current one; `collection_end` is its `stored_at_lt`, absent for a flat fee.
 
     `line_id` and `invoice_id` name the invoice line that shows it; both or neither. `no_fiat`, `zero_overage` and
-    `set_off` are what is known of it already; see `RealizationProcessed`.
+    `set_off` are what is known of it already; see `RealizationProcessed`. `rebilling`: a late adjustment that bills
+    again what a voided run had billed.
     """
 
     NAME: ClassVar[str] = "charge.realization_run_opened.v1"
@@ -168,6 +169,7 @@ class RealizationRunOpened(DomainEvent, frozen=True, kw_only=True):
     no_fiat: bool = False
     zero_overage: bool = False
     set_off: bool = False
+    rebilling: bool = False
     moved: Moved
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
+from uuid import UUID
 
 from aggregates.charges.moved import Moved
 from aggregates.event import DomainEvent
@@ -37,6 +38,7 @@ class LateUsageEvaluated(DomainEvent, frozen=True, kw_only=True):
     """Everything stored before `stored_at_lt` was looked at and makes no run now, for the reason that `outcome` names.
 
     `quantity` is cumulative, as metered; `amount` what it adds to what is booked, in the charge's currency.
+    `rebilling`: what a voided run had billed was looked at, and not usage that came late.
     """
 
     NAME: ClassVar[str] = "charge.late_usage_evaluated.v1"
@@ -45,8 +47,20 @@ class LateUsageEvaluated(DomainEvent, frozen=True, kw_only=True):
     meter_position: int
     quantity: Decimal
     amount: Decimal
+    rebilling: bool = False
     moved: Moved | None = None
 
 
-EVENTS: tuple[type[DomainEvent], ...] = (LateUsageFound, LateUsageEvaluated)
-LateEvent: TypeAlias = LateUsageFound | LateUsageEvaluated
+class RebillingNoted(DomainEvent, frozen=True, kw_only=True):
+    """A run was voided whose part of the period no later run of the period bills: a late adjustment will (R13).
+
+    It counts at least what the voided run had counted, everything stored before `stored_at_lt`.
+    """
+
+    NAME: ClassVar[str] = "charge.rebilling_noted.v1"
+    run_id: UUID
+    stored_at_lt: Instant
+
+
+EVENTS: tuple[type[DomainEvent], ...] = (LateUsageFound, LateUsageEvaluated, RebillingNoted)
+LateEvent: TypeAlias = LateUsageFound | LateUsageEvaluated | RebillingNoted

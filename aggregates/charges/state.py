@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from aggregates.charges.collection import collected_after
 from aggregates.charges.events import (
     AdvanceBroughtForward,
     BaseIntentAmended,
@@ -79,8 +80,8 @@ from aggregates.charges.intent import (
     UsageLayer,
 )
 from aggregates.charges.kept import Kept
-from aggregates.charges.late import LateUsage, adjusted, after, due_after
-from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound
+from aggregates.charges.late import LateUsage, Rebilling, adjusted, after, due_after
+from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound, RebillingNoted
 from aggregates.charges.outside_events import (
     CreditNoteRequested,
     InvoiceLineDeletionRequested,
@@ -192,6 +193,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     voided: VoidedPurchase | None = None
     failure: AdvanceFailure | None = None
     late_usage: LateUsage | None = None
+    rebilling: Rebilling | None = None
 
     @property
     def stream(self) -> Stream:
@@ -285,11 +287,28 @@ class Charge(Kept, frozen=True, kw_only=True):
     def late_usage_due(self) -> Instant | None:
         """From when on late usage that was found can be looked at: nothing else may be on its way (decision 24)."""
         late, seen = self.late_usage, self.collected_until
-        waits = self.current_run_id is not None or self.gathering_line is not None
-        if late is None or late.due is None or seen is None or waits:
+        if late is None or late.due is None or seen is None or not self._can_be_adjusted:
             return None
+        return max(late.due, due_after(seen))
+
+    @property
+    def rebilling_cut(self) -> Instant | None:
+        """Before when usage is stored that a late adjustment over what voided runs had billed counts."""
+        counted = [entry.collection_end for entry in self.live_runs]
+        latest = max((end for end in counted if end is not None), default=None)
+        return None if self.rebilling is None or latest is None else self.rebilling.cut(latest)
+
+    @property
+    def rebilling_due(self) -> Instant | None:
+        """From when on what voided runs had billed can be billed again: nothing else may be on its way."""
+        cut = self.rebilling_cut
+        return collected_after(cut) if cut is not None and self._can_be_adjusted else None
+
+    @property
+    def _can_be_adjusted(self) -> bool:
+        """Whether the charge is realized, and nothing of it is on its way to an invoice."""
         done = {Status.FINAL, Status.AWAITING_PAYMENT_SETTLEMENT}
-        return max(late.due, due_after(seen)) if self.status in done else None
+        return self.current_run_id is None and self.gathering_line is None and self.status in done
 
     @property
     def rated_runs(self) -> tuple[RunEntry, ...]:
@@ -330,8 +349,8 @@ def evolve(state: Charge | None, record: Recorded[ChargeEvent]) -> Charge:
             changes.setdefault("deleted_at", record.at)
         elif state.deleted_at is not None:
             changes["deleted_at"] = None
-        if state.late_usage is not None and isinstance(body, ChargeReopened | ChargeDeleted):
-            changes["late_usage"] = None  # what is stored is metered anew, or not at all
+        if isinstance(body, ChargeReopened | ChargeDeleted):
+            changes |= {"late_usage": None, "rebilling": None}  # what is stored is metered anew, or not at all
     return msgspec.structs.replace(state, updated_at=record.at, **changes)
 
 
@@ -379,8 +398,8 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return _of_intent(state, body) | {"advance_after": body.advance_after}
         case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized():
             return _of_intent(state, body)
-        case LateUsageFound() | LateUsageEvaluated():
-            return {"late_usage": after(state.late_usage, body)}
+        case LateUsageFound() | LateUsageEvaluated() | RebillingNoted():
+            return after(state.late_usage, state.rebilling, body)
         case ChargeAdvanceFailed():
             return {"failure": _failure(body, at)}
         case (
@@ -437,7 +456,7 @@ def _of_runs(
             return (
                 opened
                 if body.type is not RunType.LATE_ADJUSTMENT
-                else opened | {"late_usage": adjusted(state.late_usage, body)}
+                else opened | {"late_usage": adjusted(state.late_usage, body), "rebilling": None}
             )
         case RealizationRunClosed():
             return {"current_run_id": None, "advance_after": body.advance_after}

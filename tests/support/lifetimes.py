@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from aggregates.charges.intent import SettlementMode, UsageLayer
+from aggregates.charges.late_events import LateOutcome
 from aggregates.charges.state import Charge
 from aggregates.invoices.lines import LineKind
 from aggregates.invoices.state import Invoice
@@ -24,7 +25,7 @@ from aggregates.lifecycle import Status
 from aggregates.policies import Policies, RunEngine
 from aggregates.rating.prices import AnyUsagePrice, Tier, TieredPrice
 from aggregates.rating.rate import LineToRate, rate
-from aggregates.runs.events import RunType, VoidReason
+from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact
 from ledger.prices import unit
@@ -108,6 +109,9 @@ class Lifetime(History):
             self.ledger.worker.run_once()
             self.check()
         assert self.ledger.store.head() == head, "a worker that has done everything finds more to do"
+        for charge in self.ledger.charges.list("acme"):
+            drafts = any(run.is_late for run in charge.live_runs if run.run_id == charge.current_run_id)
+            assert charge.rebilling is None or drafts, f"{charge.id}: what was billed and voided is not billed again"
         report = self.ledger.audit.verify()
         assert report.sound, report
         self.ledger.close()
@@ -280,8 +284,9 @@ def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
     if not isinstance(layer, UsageLayer) or not live:
         return
     newest = live[-1]
-    if any(run.void_reason is VoidReason.CREDITED for run in runs):
-        return  # what a voided invoice billed waits for the next run, if there is one
+    late = charge.late_usage
+    if charge.rebilling is not None or (late is not None and late.outcome is LateOutcome.DISMISSED):
+        return  # an adjustment is on its way, or somebody does not want it
     once = rate(LineToRate(currency=charge.currency, price=layer.price, quantity=newest.metered_quantity)).totals
     together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
     assert together == once.amount - once.discounts_total, (

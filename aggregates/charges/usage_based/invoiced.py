@@ -77,7 +77,7 @@ def all_is_billed(turn: Turn) -> bool:
 def all_is_settled(turn: Turn) -> bool:
     """The end of the period is billed, and nothing of any run is left to wait for (lifecycles §8.1)."""
     charge = turn.charge
-    if charge.current_run_id is not None or charge.gathering_line is not None:
+    if charge.current_run_id is not None or charge.gathering_line is not None or charge.rebilling is not None:
         return False  # a late adjustment is on its way
     billed_to_the_end = any(e.is_billed and reaches_the_end(charge, e) for e in charge.period_runs)
     return billed_to_the_end and all(e.is_settled for e in charge.live_runs if e.is_billed)

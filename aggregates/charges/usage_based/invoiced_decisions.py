@@ -23,7 +23,6 @@ from aggregates.charges.usage_based.invoiced_patches import (
 )
 from aggregates.charges.usage_based.lifecycle import feature_of
 from aggregates.charges.usage_based.line_edits import edit_line
-from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
     LineCollected,
     LineCreated,
@@ -167,21 +166,20 @@ def _begin_again(turn: Turn, entry: RunEntry, trigger: Trigger) -> None:
         return
     turn.close_current_run(RunClosedReason.VOIDED)
     if entry.is_late:
-        late.note_dropped(turn)
+        late.note_dropped(turn, entry)
     elif not turn.charge.is_deleted:
         moved = turn.moved(Status.ACTIVE, trigger, turn.usage.service_period.to)
         turn.emit(ChargeReopened(reason=ReopenedReason.LINE_DELETED, moved=moved))
 
 
 def _credited(turn: Turn, notice: LineCredited) -> None:
-    """A credit note took the line back; where the invoice was voided, its period waits to be invoiced again."""
+    """A credit note took the line back; a run that it voided is billed again, with what is left of the period or late."""
     gone = invoicing.credit(turn, notice)
     if gone is None or turn.charge.is_deleted:
         return
-    if gone.entry.is_late and notice.cause is CreditCause.INVOICE_VOIDED:
-        late.note_again(turn)
     left = gathering.remaining(turn.charge)
     if left.is_empty:
+        late.note_voided(turn, gone.entry)
         return
     gathering.gather(turn, left)
     if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:

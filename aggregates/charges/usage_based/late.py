@@ -4,6 +4,10 @@ A late adjustment is a run over the period of the final run, rated by everything
 What it adds is paid from credit or goes on an invoice, as that of any run; where it comes to less than nothing, it is
 settled by R14. The policy `late_usage` says whether it is made. Worked, unit price 10, minimum 100, 8 units billed by
 the minimum: a ninth, stored late, changes nothing that is to be paid; 12 units cost 20 more.
+
+What a run had billed that was voided after the final run was started is billed again in the same way, whatever the
+policy says: its period has no owner any more (R13). Worked: 10 units billed by the 16th at 10.00, 5 more by the end at
+5.00; the first invoice is voided: a late adjustment of 10.00.
 """
 
 from __future__ import annotations
@@ -22,10 +26,11 @@ from aggregates.charges.events import RealizationProcessed, RealizationRunClosed
 from aggregates.charges.facts import Facts, QuantityNeeded
 from aggregates.charges.intent import UsageLayer
 from aggregates.charges.late import UNBILLED, Ordered
-from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound
+from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound, RebillingNoted
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
-from aggregates.charges.state import Charge
+from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
+from aggregates.charges.usage_based.cuts import latest_run
 from aggregates.charges.usage_based.invoiced import issue
 from aggregates.charges.usage_based.lifecycle import feature_of, other_runs, rate_and_cover, rating_terms
 from aggregates.charges.usage_based.setting_off import settle
@@ -44,9 +49,13 @@ _SECOND = timedelta(seconds=1)
 
 
 class Verdict(NamedTuple):
-    """What is to become of late usage: the outcome, and what was rated to know it, over which period."""
+    """What is to become of late usage: the outcome, and what was rated to know it, over which period.
+
+    `rebilling`: of what voided runs had billed, that is.
+    """
 
     outcome: LateOutcome
+    rebilling: bool
     period: Period
     stored_at_lt: Instant
     metered: runs.Metered
@@ -63,17 +72,34 @@ def is_due(charge: Charge, facts: Facts) -> bool:
     return due is not None and facts.now >= due
 
 
+def is_to_be_billed_again(charge: Charge, facts: Facts) -> bool:
+    """Whether what voided runs had billed can be billed again now."""
+    due = charge.rebilling_due
+    return due is not None and facts.now >= due
+
+
 def question(charge: Charge, facts: Facts) -> QuantityNeeded:
     """What is stored of the whole period by now, as far as everything stored earlier is there to be read."""
-    layer = charge.intent.effective
-    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
     cut = newest_collection_end(facts.instant)
     known = charge.late_usage.stored_at_lt if charge.late_usage is not None else None
+    return _question(charge, facts, cut if known is None else max(cut, known))
+
+
+def question_again(charge: Charge, facts: Facts) -> QuantityNeeded:
+    """What is stored of the whole period, as far as the runs that counted and count had counted."""
+    cut = charge.rebilling_cut
+    assert cut is not None, f"charge {charge.id} has nothing to bill again"
+    return _question(charge, facts, cut)
+
+
+def _question(charge: Charge, facts: Facts, stored_at_lt: Instant) -> QuantityNeeded:
+    layer = charge.intent.effective
+    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
     return QuantityNeeded(
         meter_id=feature_of(charge, facts).meter_id,
         from_=layer.service_period.from_,
         to=layer.service_period.to,
-        stored_at_lt=cut if known is None else max(cut, known),
+        stored_at_lt=stored_at_lt,
         parts=parts_needed(layer.price),
     )
 
@@ -81,8 +107,11 @@ def question(charge: Charge, facts: Facts) -> QuantityNeeded:
 def quantities_needed(charge: Charge, others: Sequence[QuantityNeeded], facts: Facts) -> tuple[QuantityNeeded, ...]:
     """What a meter has to answer beside `others` before the charge advances: for late usage, found or never looked for.
 
-    The latter where a final run is started, by one of the others, that would be collected already.
+    The latter where a final run is started, by one of the others, that would be collected already. What is to be
+    billed again comes first.
     """
+    if is_to_be_billed_again(charge, facts):
+        return (question_again(charge, facts),)
     final_run = any(each.to == charge.intent.effective.service_period.to for each in others)
     if is_due(charge, facts) or (final_run and starts_late(charge, facts)):
         return (question(charge, facts),)
@@ -158,9 +187,15 @@ def take_up(turn: Turn, ordered: Ordered) -> None:
 
 
 def look(turn: Turn) -> bool:
-    """Act upon late usage that was found, where it was metered; whether the charge moved."""
-    note_unseen(turn)
+    """Act upon what is to be billed again, or late usage that was found, where it was metered; whether it moved."""
     charge, facts = turn.charge, turn.facts
+    if is_to_be_billed_again(charge, facts):
+        if question_again(charge, facts) not in facts.quantities:
+            return False
+        act(turn)
+        return True
+    note_unseen(turn)
+    charge = turn.charge
     if not is_due(charge, facts) or question(charge, facts) not in facts.quantities:
         return False
     act(turn)
@@ -174,15 +209,16 @@ def act(turn: Turn) -> None:
 
 @exact
 def verdict(turn: Turn) -> Verdict:
-    """What is to become of the late usage: by the policy, or as somebody ordered."""
-    charge, asked = turn.charge, question(turn.charge, turn.facts)
+    """What is to become of the late usage: by the policy, or as somebody ordered. What was billed is billed again."""
+    charge, again = turn.charge, turn.ordered is None and is_to_be_billed_again(turn.charge, turn.facts)
+    asked = question_again(charge, turn.facts) if again else question(charge, turn.facts)
     metered = turn.facts.quantities[asked]
     latest = charge.period_runs[-1]
     period = Period(latest.service_period_from, latest.service_period_to)
     terms, usable = rating_terms(turn), runs.usable(metered)
 
     def found(outcome: LateOutcome, total: Decimal = ZERO) -> Verdict:
-        return Verdict(outcome, period, asked.stored_at_lt, metered, usable.quantity, total)
+        return Verdict(outcome, again, period, asked.stored_at_lt, metered, usable.quantity, total)
 
     if terms.engine.is_plain or period.to != turn.usage.service_period.to:
         return found(LateOutcome.LEFT)
@@ -201,12 +237,14 @@ def verdict(turn: Turn) -> Verdict:
     if not rated.lines:
         return found(LateOutcome.NOTHING)
     total = rated.totals.total
-    return found(_outcome(turn, total), total)
+    return found(_outcome(turn, total, again=again), total)
 
 
-def _outcome(turn: Turn, total: Decimal) -> LateOutcome:
+def _outcome(turn: Turn, total: Decimal, *, again: bool) -> LateOutcome:
     policy = turn.facts.policies.late_usage
     billed = LateOutcome.TO_INVOICE if turn.charge.is_invoiced and total > ZERO else LateOutcome.BILLED
+    if again:
+        return billed
     if turn.ordered is not None:
         return LateOutcome.DISMISSED if turn.ordered is Ordered.DISMISS else billed
     match policy.action:
@@ -248,6 +286,7 @@ def adjust(turn: Turn, row: Row[Turn]) -> None:
             feature_id=turn.run(run_id).feature_id,
             no_fiat=True,
             set_off=turn.charge.is_invoiced,
+            rebilling=found.rebilling,
             moved=turn.walked(row, None),
         )
     )
@@ -270,6 +309,7 @@ def _note(turn: Turn, row: Row[Turn], found: Verdict) -> None:
             meter_position=found.metered.position,
             quantity=plain(found.quantity),
             amount=plain(found.total),
+            rebilling=found.rebilling,
             moved=turn.walked(row, turn.charge.advance_after),
         )
     )
@@ -301,14 +341,19 @@ def _start(turn: Turn, period: Period, stored_at_lt: Instant, notice: LineCreate
 
 
 def late_usage_waits(turn: Turn) -> bool:
-    """Late usage waits to be invoiced."""
+    """Late usage, or what was billed before, waits to be invoiced."""
     return waits(turn.charge)
 
 
 def waits(charge: Charge) -> bool:
-    """Whether late usage waits to be invoiced."""
+    """Whether late usage, or what a voided run had billed, waits to be invoiced."""
     late = charge.late_usage
-    return late is not None and late.outcome is LateOutcome.TO_INVOICE and charge.current_run_id is None
+    is_late = late is not None and late.outcome is LateOutcome.TO_INVOICE
+    return (is_late or _waits_again(charge)) and charge.current_run_id is None
+
+
+def _waits_again(charge: Charge) -> bool:
+    return charge.rebilling is not None and charge.rebilling.waits
 
 
 def late_run_is_current(turn: Turn) -> bool:
@@ -324,6 +369,8 @@ def late_run_waits_for_collection(turn: Turn) -> bool:
 
 def collection_end(charge: Charge) -> Instant:
     """The collection end of the late adjustment that waits to be invoiced: that of the look that found it."""
+    if charge.rebilling is not None and charge.rebilling.waits:
+        return charge.rebilling.stored_at_lt
     late = charge.late_usage
     assert late is not None, f"charge {charge.id} has no late usage"
     assert late.stored_at_lt is not None, f"late usage of charge {charge.id} was not looked at"
@@ -347,6 +394,7 @@ def start_on_line(turn: Turn, row: Row[Turn]) -> None:
             feature_id=turn.run(run_id).feature_id,
             line_id=notice.line_id,
             invoice_id=notice.invoice_id,
+            rebilling=_waits_again(turn.charge),
             moved=turn.walked(row, collected_after(end)),
         )
     )
@@ -370,24 +418,36 @@ def collect(turn: Turn, row: Row[Turn]) -> None:
     show(turn, run)
 
 
-def note_dropped(turn: Turn) -> None:
+def note_dropped(turn: Turn, entry: RunEntry) -> None:
     """Somebody deleted the draft that showed it: it is not billed until somebody thinks better of it."""
-    charge, late = turn.charge, turn.charge.late_usage
-    if charge.status is not AWAITING or late is None or late.stored_at_lt is None:
+    run = turn.run(entry.run_id)
+    if turn.charge.status is not AWAITING or entry.collection_end is None:
         return
     turn.emit(
         LateUsageEvaluated(
             outcome=LateOutcome.DISMISSED,
-            stored_at_lt=late.stored_at_lt,
+            stored_at_lt=entry.collection_end,
             meter_position=0,
-            quantity=late.quantity or ZERO,
-            amount=late.amount or ZERO,
+            quantity=plain(run.metered_quantity),
+            amount=plain(run.totals.total),
         )
     )
 
 
+def note_voided(turn: Turn, entry: RunEntry) -> None:
+    """A run was voided that was billed: note that it is to be billed again, where no later run of the period does it.
+
+    A charge that is held beyond the end of its period is billed for more than it used already.
+    """
+    charge = turn.charge
+    latest = latest_run(charge)
+    ends = latest is not None and latest.service_period_to == charge.intent.effective.service_period.to
+    if ends and entry.collection_end is not None:
+        turn.emit(RebillingNoted(run_id=entry.run_id, stored_at_lt=entry.collection_end))
+
+
 def note_again(turn: Turn) -> None:
-    """The invoice of a late adjustment was voided as a mistake, or a run that did not wait is the last now: look again.
+    """A run that did not wait for late usage is the last now: look again.
 
     Where late usage is left alone, nobody looks.
     """
@@ -414,4 +474,7 @@ LATE = Path("usage_based: late usage", (
     Row("L7",  AWAITING, ISSUED,    AWAITING, late_run_is_current,           issue),
 ))
 # fmt: on
-"""What late usage does to a charge that is realized, beside its own path; from credit alone there are no invoices."""
+"""What late usage does to a charge that is realized, beside its own path; from credit alone there are no invoices.
+
+What voided runs had billed is billed again by the same rows.
+"""

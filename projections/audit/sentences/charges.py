@@ -54,7 +54,7 @@ from aggregates.charges.events import (
     RunVoidNoted,
     ZeroOverageCompleted,
 )
-from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound
+from aggregates.charges.late_events import LateEvent, LateOutcome, LateUsageEvaluated, LateUsageFound, RebillingNoted
 from aggregates.charges.outside_events import (
     CreditNoteRequested,
     InvoiceLineDeletionRequested,
@@ -147,7 +147,7 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             return _of_invoicing(body)
         case ChargeReactivated() | RunPaymentNoted() as body:
             return _of_invoicing(body)
-        case LateUsageFound() | LateUsageEvaluated() as body:
+        case LateUsageFound() | LateUsageEvaluated() | RebillingNoted() as body:
             return _of_late_usage(body, known.currency(record.stream))
         case FeatureResolved() as body:
             feature, meter = words.short(body.feature_id), words.short(body.meter_id)
@@ -212,13 +212,17 @@ def _of_invoicing(body: InvoicingEvent) -> str:
             assert_never(unreachable)
 
 
-def _of_late_usage(body: LateUsageFound | LateUsageEvaluated, currency: Currency | None) -> str:
+def _of_late_usage(body: LateEvent, currency: Currency | None) -> str:
     match body:
         case LateUsageFound(stored_at=stored_at):
             return f"Usage was stored after its runs had been collected, on {words.moment(stored_at)}"
         case LateUsageEvaluated() as seen:
             adds = f"{words.quantity(seen.quantity)} units in all, {words.amount(seen.amount, currency)} more to charge"
-            return f"Late usage stored before {words.moment(seen.stored_at_lt)} {LATE[seen.outcome]}: {adds}"
+            what = "What a voided run had billed, with usage" if seen.rebilling else "Late usage"
+            return f"{what} stored before {words.moment(seen.stored_at_lt)} {LATE[seen.outcome]}: {adds}"
+        case RebillingNoted(run_id=run_id, stored_at_lt=stored_at_lt):
+            counted = f"usage stored before {words.moment(stored_at_lt)} counts"
+            return f"What run {words.short(run_id)} had billed is to be billed again; {counted}"
         case _ as unreachable:
             assert_never(unreachable)
 
