@@ -1,4 +1,4 @@
-"""What a charge knows of usage that no run of it has billed: stored late (decision 24), or billed by a run that is void.
+"""What a charge knows of usage that no run of it has billed: stored late (decision 24), or billed by a void run.
 
 The one is for a policy to decide about. The other was billed before: it is billed again, whatever the policy says.
 """

@@ -195,6 +195,12 @@ def sync_failed(ledger: Ledger) -> None:
         ledger.charges.rounds._context.probe = keep
 
 
+def overpaid(ledger: Ledger) -> None:
+    """The invoice, issued; 500 came for it, which is too much."""
+    issued(ledger)
+    ledger.invoices.record_payment(invoice_of(ledger), "paid", amount="500")
+
+
 def corrected(ledger: Ledger) -> None:
     """30 invoiced and paid; 10 less came late, and are credit of the customer."""
     bare(ledger)

@@ -173,7 +173,7 @@ def _begin_again(turn: Turn, entry: RunEntry, trigger: Trigger) -> None:
 
 
 def _credited(turn: Turn, notice: LineCredited) -> None:
-    """A credit note took the line back; a run that it voided is billed again, with what is left of the period or late."""
+    """A credit note took the line back; a run that it voided is billed again, with the rest of the period or late."""
     gone = invoicing.credit(turn, notice)
     if gone is None or turn.charge.is_deleted:
         return
