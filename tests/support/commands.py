@@ -228,6 +228,14 @@ def written_off(ledger: Ledger) -> None:
     ledger.credits.write_off("acme")
 
 
+def released(ledger: Ledger) -> None:
+    """20 of credit that came back, beside 30 of advance."""
+    realized(ledger)
+    first = usage_of(ledger)
+    usage_charge(ledger)
+    ledger.charges.delete(first)
+
+
 def closed(ledger: Ledger) -> None:
     """The books of January, closed."""
     realized(ledger)
@@ -415,6 +423,9 @@ COMMANDS: dict[str, Command] = {
     "credits.recover": Command(written_off, lambda ledger, _, key: ledger.credits.recover("acme", command_id=key)),
     "credits.reduce": Command(
         paid, lambda ledger, bought, key: ledger.credits.reduce(bought, "20", command_id=key), bought_of
+    ),
+    "credits.cover_advance": Command(
+        released, lambda ledger, _, key: ledger.credits.cover_advance("acme", command_id=key)
     ),
     "credits.refund_correction": Command(
         corrected,
