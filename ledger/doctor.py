@@ -1,8 +1,8 @@
 """`ledger.doctor`: what somebody who runs a ledger should look at, all at once, and what to do about each.
 
-It looks at what is beside the rules: charges that are stuck, customers whom no worker advances, views that read too
-much when they are next asked, usage that was set aside, late usage that somebody has to decide about; and at the
-chains of the history, where that is asked for.
+It looks at what is beside the rules: charges that are stuck, invoices of which a step failed, customers whom no worker
+advances, views that read too much when they are next asked, usage that was set aside, late usage that somebody has to
+decide about; and at the chains of the history, where that is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aggregates.charges.late_events import LateOutcome
 from ledger.audit.group import Audit
 from ledger.audit.report import Progress, Report
 from ledger.context import Context
+from ledger.failing import FailingInvoice, FailingInvoices
 from ledger.late_usage import LateUsage
 from ledger.metering.usage import StoredUsage
 from ledger.overlaps import Overlap
@@ -61,6 +62,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
     position: int
     stuck: tuple[StuckCharge, ...] = ()
+    failing: tuple[FailingInvoice, ...] = ()
     overdue: tuple[Overdue, ...] = ()
     views: tuple[LaggingView, ...] = ()
     conflicts: tuple[StoredUsage, ...] = ()
@@ -72,7 +74,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     def found(self) -> int:
         """How many things there are to look at."""
         broken = self.chains.found if self.chains is not None else 0
-        parts = (self.stuck, self.overdue, self.views, self.conflicts, self.late_usage)
+        parts = (self.stuck, self.failing, self.overdue, self.views, self.conflicts, self.late_usage)
         return sum(len(part) for part in parts) + broken
 
     @property
@@ -82,14 +84,24 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Doctor:
-    """Looks at a ledger and changes nothing, but that it brings the view of stuck charges up to date."""
+    """Looks at a ledger and changes nothing, but that it brings the views it reads up to date."""
 
-    def __init__(self, context: Context, views: Views, projections: Projections, usage: Usage, audit: Audit) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        views: Views,
+        projections: Projections,
+        usage: Usage,
+        audit: Audit,
+        failing: FailingInvoices,
+    ) -> None:
         self._context = context
         self._views = views
         self._projections = projections
         self._usage = usage
         self._audit = audit
+        self._failing = failing
 
     def examine(
         self,
@@ -118,6 +130,7 @@ class Doctor:
             at=now,
             position=self._context.repository.store.head(),
             stuck=stuck,
+            failing=tuple(self._failing.find()),
             overdue=tuple(self._overdue(now - overdue, {each.charge for each in stuck})),
             views=views,
             conflicts=tuple(self._conflicts(conflicts_since)),

@@ -29,6 +29,7 @@ from ledger.credits import Credits
 from ledger.customers import Customers
 from ledger.doctor import Doctor
 from ledger.domain import AGGREGATES
+from ledger.failing import FailingInvoices
 from ledger.invoices import Invoices
 from ledger.late_usage import LateUsageFinder, LateUsageList
 from ledger.live import Live
@@ -102,13 +103,28 @@ class Ledger:
         self.credits = Credits(context, self.charges)
         self.outside = Outside(context, self.charges)
         self.late_usage = LateUsageFinder(context, follower, usage_store, self.charges.facts)
-        self.worker = Worker(context, self.charges, self.invoices, self.outside, self.late_usage)
+        failing = FailingInvoices(context, follower)
+        self.worker = Worker(
+            context,
+            charges=self.charges,
+            invoices=self.invoices,
+            outside=self.outside,
+            late=self.late_usage,
+            failing=failing,
+        )
         self.views = Views(context, follower)
         self.statements = Statements(context, follower)
         self.live = Live(context, self.views, self.credits, self.charges, usage_store)
         self.projections = Projections(follower)
         self.audit = Audit(context, follower, usage_store)
-        self.doctor = Doctor(context, self.views, self.projections, self.usage, self.audit)
+        self.doctor = Doctor(
+            context,
+            views=self.views,
+            projections=self.projections,
+            usage=self.usage,
+            audit=self.audit,
+            failing=failing,
+        )
 
     @classmethod
     def open(

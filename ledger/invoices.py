@@ -117,6 +117,25 @@ class Invoices(InvoiceLines):
             lambda work, invoice_id, facts: invoicing.retry(work.draft, invoice_id, facts),
         )
 
+    def repeat(self, invoice: UUID | str, *, command_id: CommandId = None) -> bool:
+        """Repeat the step that failed, as a worker does; whether the invoice moved, or fails for another reason now.
+
+        What fails as before leaves nothing behind. Raises `InvoiceNotFound`.
+        """
+        before = self.get(invoice)
+
+        def decide(work: Work) -> InvoicesAnswer:
+            if not self._rounds.repeat(work, before.customer, before.id):
+                return InvoicesAnswer()
+            index(work)
+            return InvoicesAnswer((before.id,))
+
+        done = self._context.send(
+            "invoices.repeat", before.customer, before.id, command_id, answer=InvoicesAnswer, decide=decide
+        )
+        answer: InvoicesAnswer = done.answer
+        return bool(answer.invoices)
+
     def delete(self, invoice: UUID | str, *, command_id: CommandId = None) -> Invoice:
         """Delete a draft; the runs of its lines are voided and their credit comes back. Raises as `approve`."""
         return self._act(

@@ -33,6 +33,7 @@ from aggregates.invoices.effects import (
     UnappliedCreditRefunded,
 )
 from aggregates.invoices.facts import InvoiceFacts, TaxNeeded
+from aggregates.invoices.lifecycle import FAILED_AT
 from aggregates.invoices.lines import LineTax
 from aggregates.invoices.refusals import InvoiceNotFound
 from aggregates.invoices.requests import NewInvoice, NewLine
@@ -159,6 +160,24 @@ class Rounds:
         known = facts or self.facts(work, customer, issuing=self.invoice(work, customer, invoice_id).currency)
         tell, tax = self._teller(work, customer), self._tax(work, customer, invoice_id, known)
         return rounds.advance(work.draft, invoice_id, known, tell, notices=notices, tax=tax)
+
+    def repeat(self, work: Work, customer: str, invoice_id: UUID) -> bool:
+        """Repeat the step of an invoice that failed; whether it came to anything else than the same failure.
+
+        Nothing is kept of a repeat that failed for the same reasons. One that is not failing any more is left alone.
+        """
+        before = self.invoice(work, customer, invoice_id)
+        if before.status not in FAILED_AT.values():
+            return False
+        savepoint = work.draft.savepoint()
+        facts = self.facts(work, customer, issuing=before.currency)
+        notices = invoicing.retry(work.draft, invoice_id, facts)
+        self.advance(work, customer, invoice_id, notices, facts)
+        after = self.invoice(work, customer, invoice_id)
+        if (after.status, after.issues) != (before.status, before.issues):
+            return True
+        work.draft.rollback(savepoint)
+        return False
 
     def deliver(self, work: Work, customer: str, notices: Notices, facts: InvoiceFacts) -> None:
         """Carry notices out, and what comes of them."""

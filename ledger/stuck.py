@@ -24,6 +24,7 @@ REMEDIES: dict[type[LedgerError], str] = {
     errors.Unsupported:             "lay an override over the charge with terms that are offered, or delete it",
     errors.ValidationFailed:        "lay an override over the charge with terms that can be rated",
     errors.ActiveRunAlreadyExists:  "let the current run end: its invoice is issued or deleted first",
+    errors.Unavailable:             "nothing to do but wait for it to answer: it is asked again with every pass",
     errors.InsufficientFunds:       _DEFECT,
     errors.CreditAllocationsDoNotMatchTotal: _DEFECT,
     errors.PostingRefused:          _DEFECT,
@@ -64,5 +65,10 @@ def stuck_charge(row: StuckChargeRow) -> StuckCharge:
         message=row.message,
         since=row.since,
         attempts=row.attempts,
-        remedy=_BY_CODE.get(row.code, row.message),
+        remedy=remedy(row.code, row.message),
     )
+
+
+def remedy(code: str, message: str) -> str:
+    """What frees what was refused with that code and message."""
+    return _BY_CODE.get(code, message)

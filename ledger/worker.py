@@ -1,7 +1,8 @@
 """`ledger.worker`: everything that is due is advanced, customer by customer; once, or for as long as it runs.
 
 The worker asks the index which customers have a charge whose `advance_after` has come, calls the customer-scoped
-advance for each, invoices what it has gathered, and moves its invoices on. A failing customer is logged with its id and
+advance for each, invoices what it has gathered, and moves its invoices on; a step of an invoice that failed is
+repeated (`ledger.failing`). A failing customer is logged with its id and
 does not stop the others (lifecycles §15).
 
 Any number of workers may follow one ledger. Whoever loses a race decides again and finds the work done, so nothing is
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
@@ -26,6 +27,7 @@ from aggregates.values.errors import LedgerError, Unavailable
 from ledger.advance import FailedAdvance
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
+from ledger.failing import FailingInvoices
 from ledger.invoices import Invoices
 from ledger.late_usage import LateUsageFinder
 from ledger.outside import Outside
@@ -54,9 +56,10 @@ class WorkerReport(msgspec.Struct, frozen=True):
     """What one pass did. `stuck` are charges that refused while their customer's others were advanced.
 
     `invoiced` counts the invoices that were made or moved on, `busy` the customers that another worker of this process
-    was at, `late` the charges for which late usage was found. `delivered` counts what an invoicing system outside was
-    handed, `undelivered` tells why it did not take the rest. `unavailable` tells why the pass ended early: the store
-    did not answer.
+    was at, `repeated` those of which a failed step was repeated and came to something else, `failing` those that fail
+    as before, `late` the charges for which late usage was found. `delivered` counts what an invoicing system outside
+    was handed, `undelivered` tells why it did not take the rest. `unavailable` tells why the pass ended early: the
+    store did not answer.
     """
 
     succeeded: tuple[str, ...] = ()
@@ -65,6 +68,8 @@ class WorkerReport(msgspec.Struct, frozen=True):
     moved: int = 0
     busy: int = 0
     invoiced: int = 0
+    repeated: int = 0
+    failing: int = 0
     delivered: int = 0
     undelivered: str | None = None
     late: int = 0
@@ -73,7 +78,7 @@ class WorkerReport(msgspec.Struct, frozen=True):
     @property
     def is_idle(self) -> bool:
         """Whether there was nothing that could be moved."""
-        return not (self.moved or self.invoiced or self.delivered or self.busy or self.unavailable)
+        return not (self.moved or self.invoiced or self.repeated or self.delivered or self.busy or self.unavailable)
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,13 +136,21 @@ class Worker:
     """Follows the clock: whatever is due is advanced."""
 
     def __init__(
-        self, context: Context, charges: Charges, invoices: Invoices, outside: Outside, late: LateUsageFinder
+        self,
+        context: Context,
+        *,
+        charges: Charges,
+        invoices: Invoices,
+        outside: Outside,
+        late: LateUsageFinder,
+        failing: FailingInvoices,
     ) -> None:
         self._context = context
         self._charges = charges
         self._invoices = invoices
         self._outside = outside
         self._late = late
+        self._failing = failing
         self._busy: set[str] = set()
         self._choosing = threading.Lock()
 
@@ -170,7 +183,10 @@ class Worker:
         identity = identified(command_id, self._context.namespace, self._context.mint)
         tally = _Tally()
         self._find_late(tally, stop)
-        return self._advance(self.due_customers(), identity, progress, stop, tally)
+        failing = self._failing.by_customer()
+        due = self.due_customers()
+        due += sorted(set(failing).difference(due))
+        return self._advance(due, failing, identity=identity, progress=progress, stop=stop, tally=tally)
 
     def run(
         self,
@@ -204,7 +220,7 @@ class Worker:
             report = self._pass(progress, stopping)
             outages = outages + 1 if report.unavailable is not None else 0
             ends = stopping.is_set() or (until_idle and report.is_idle)
-            goes_on = until_idle and bool(report.moved or report.invoiced)
+            goes_on = until_idle and bool(report.moved or report.invoiced or report.repeated)
             rest = timedelta(0) if ends or goes_on else self._rest(began, interval, outages)
             done = Pass(number=number, at=began, report=report, rest=rest)
             if told is not None:
@@ -217,12 +233,15 @@ class Worker:
         identity, tally = self._context.mint(), _Tally()
         try:
             self._find_late(tally, stop)
+            failing = self._failing.by_customer()
             due = self.due_customers()
+            due += sorted(set(failing).difference(due))
         except Unavailable as outage:
             log.warning("the worker waits: %s", outage)
             return WorkerReport(unavailable=str(outage))
         first = identity.int % len(due) if due else 0
-        return self._advance([*due[first:], *due[:first]], identity, progress, stop, tally)
+        due = [*due[first:], *due[:first]]
+        return self._advance(due, failing, identity=identity, progress=progress, stop=stop, tally=tally)
 
     def _find_late(self, tally: _Tally, stop: Stopping | None) -> None:
         """Look for late usage; what hinders that does not keep customers from being advanced."""
@@ -247,7 +266,14 @@ class Worker:
         return interval if due is None else max(timedelta(0), min(interval, due - self._context.now()))
 
     def _advance(
-        self, due: Sequence[str], identity: UUID, progress: Progress | None, stop: Stopping | None, tally: _Tally
+        self,
+        due: Sequence[str],
+        failing: Mapping[str, Sequence[UUID]],
+        *,
+        identity: UUID,
+        progress: Progress | None,
+        stop: Stopping | None,
+        tally: _Tally,
     ) -> WorkerReport:
         for done, customer in enumerate(due, start=1):
             if stop is not None and stop.is_set():
@@ -261,6 +287,10 @@ class Worker:
                 tally.stuck += answer.failed
                 invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
                 tally.invoiced += len(invoices)
+                for invoice in failing.get(customer, ()):
+                    repeated = self._invoices.repeat(invoice, command_id=uuid5(identity, f"repeat:{invoice}"))
+                    tally.repeated += repeated
+                    tally.failing += not repeated
             except LedgerError as error:
                 tally.failed.append(self._failed(customer, error.code, error))
                 if isinstance(error, Unavailable) and (outage := self._outage()) is not None:
@@ -319,6 +349,8 @@ class _Tally:
         self.moved = 0
         self.busy = 0
         self.invoiced = 0
+        self.repeated = 0
+        self.failing = 0
         self.delivered = 0
         self.undelivered: str | None = None
         self.late = 0
@@ -333,6 +365,8 @@ class _Tally:
             moved=self.moved,
             busy=self.busy,
             invoiced=self.invoiced,
+            repeated=self.repeated,
+            failing=self.failing,
             delivered=self.delivered,
             undelivered=self.undelivered,
             late=self.late,

@@ -215,13 +215,14 @@ def _collection_at(lines: list[Any]) -> datetime | None:
 
 INVOICES = Keyed(
     name="invoices",
-    version=1,
+    version=2,
     row=InvoiceRow,
     key=("invoice",),
     indexes=(
         ("namespace", "customer", "created_position"),
         ("namespace", "created_position"),
         ("namespace", "number"),
+        ("namespace", "status", "created_position"),
     ),
     listens=frozenset(event.NAME for event in EVENTS),
     keys=_keys,

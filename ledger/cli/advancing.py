@@ -143,6 +143,8 @@ def _pass_words(report: WorkerReport) -> str:
 def _report(title: str, report: WorkerReport) -> tuple[RenderableType, ...]:
     values = {"customers advanced": len(report.succeeded), "charges moved": report.moved}
     values |= {"invoices made or moved": report.invoiced} if report.invoiced else {}
+    values |= {"failed steps repeated": report.repeated} if report.repeated else {}
+    values |= {"invoices that still fail": report.failing} if report.failing else {}
     values |= {"failed": len(report.failed)}
     parts: list[RenderableType] = [render.facts(title, values)]
     if report.failed:

@@ -53,6 +53,7 @@ def doctor(
 def _parts(found: Diagnosis) -> list[RenderableType]:
     parts = [
         *_part("Stuck charges; each is tried again whenever its customer is advanced", _STUCK, _stuck_rows(found)),
+        *_part("Invoices of which a step failed; each pass of a worker repeats it", _FAILING, _failing_rows(found)),
         *_part("Customers that no worker advances", _OVERDUE, _overdue_rows(found)),
         *_part("Views to bring up to date: `ledger rebuild VIEW`", _VIEWS, _view_rows(found)),
         *_part("Time billed twice, because an invoice could not be corrected", _OVERLAPS, _overlap_rows(found)),
@@ -73,6 +74,7 @@ def _part(title: str, columns: Sequence[Column | str], rows: list[Any]) -> list[
 
 
 _STUCK = ("charge", "customer", "status", "code", "since", Column("what would free it", words=True))
+_FAILING = ("invoice", "customer", "status", "code", "since", Column("what would free it", words=True))
 _OVERDUE = ("customer", Column("charges", right=True), "due since")
 _VIEWS = ("view", Column("version", right=True), Column("of this release", right=True), Column("behind", right=True))
 _CONFLICTS = ("customer", "meter", Column("events", right=True), "last")
@@ -97,6 +99,10 @@ def _overlap_rows(found: Diagnosis) -> list[Any]:
 
 def _stuck_rows(found: Diagnosis) -> list[Any]:
     return [(s.charge, s.customer, s.status, s.code, s.since, s.remedy) for s in found.stuck]
+
+
+def _failing_rows(found: Diagnosis) -> list[Any]:
+    return [(i.invoice, i.customer, i.status, why.code, i.since, why.remedy) for i in found.failing for why in i.issues]
 
 
 def _overdue_rows(found: Diagnosis) -> list[Any]:

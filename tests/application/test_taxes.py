@@ -23,11 +23,12 @@ class NineteenPerCent:
     def __init__(self) -> None:
         self.asked: list[TaxQuery] = []
         self.failing = 0
+        self.refusal: Exception = ConnectionError("no route to the tax office")
 
     def taxes(self, query: TaxQuery) -> Mapping[UUID, LineTax]:
         if self.failing:
             self.failing -= 1
-            raise ConnectionError("no route to the tax office")
+            raise self.refusal
         self.asked.append(query)
         return {line.line_id: self.tax_of(line.totals.total, query.currency) for line in query.lines}
 
