@@ -528,6 +528,9 @@ COMMANDS: dict[str, Command] = {
         lambda ledger, invoice, key: ledger.invoices.refund_unapplied(invoice, "5", command_id=key),
         invoice_of,
     ),
+    "invoices.repeat": Command(
+        sync_failed, lambda ledger, invoice, key: ledger.invoices.repeat(invoice, command_id=key), invoice_of
+    ),
     "invoices.retry": Command(
         sync_failed, lambda ledger, invoice, key: ledger.invoices.retry(invoice, command_id=key), invoice_of
     ),
