@@ -134,13 +134,16 @@ def _with(leaf: BalanceHistory | None, key: Key, entry: Entry) -> BalanceHistory
     addresses = list(leaf.addresses) if leaf else []
     steps = list(leaf.steps) if leaf else []
     position = entry.position
+    places = {address: place for place, address in enumerate(addresses)}
     for transaction in getattr(entry.record.body, "transactions", ()):
         booked = seconds(transaction.booked_at)
         for each in transaction.entries:
             address, _ = address_of(each.account, each.route)
-            if address not in addresses:
+            place = places.get(address)
+            if place is None:
+                place = places[address] = len(addresses)
                 addresses.append(address)
-            steps.append([position, booked, addresses.index(address), text(each.amount)])
+            steps.append([position, booked, place, text(each.amount)])
     first = leaf.first_position if leaf else position
     return BalanceHistory(pool, 0, node, 0, 1, first, None, addresses, [], steps)
 

@@ -207,9 +207,12 @@ def is_settled(row: PostingRow, currency: Currency, features: FeatureFilter = AL
     Receivables of paid purchases have a known cost basis and are no part of it.
     """
     route = row.route
-    if route.currency != currency or not features.shows_credit(route):
-        return False
-    return row.account is Account.FBO or (row.account is Account.RECEIVABLE and route.cost_basis is None)
+    return settles(row.account, route) and route.currency == currency and features.shows_credit(route)
+
+
+def settles(account: Account, route: Route) -> bool:
+    """Whether postings there move a settled balance, whatever its currency and features."""
+    return account is Account.FBO or (account is Account.RECEIVABLE and route.cost_basis is None)
 
 
 @exact

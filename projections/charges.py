@@ -6,6 +6,7 @@ What its runs add up to is in `current_runs` and `prior_runs`; `ledger.views` pu
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -89,9 +90,9 @@ def _apply(row: ChargeRow | None, entry: Entry, key: Key) -> ChargeRow | None:
     changes = _changes(row, body, at)
     moved = getattr(body, "moved", None)
     if moved is not None:
-        status = moved.status_to
-        changes["status"] = status.value
-        changes["meta_status"] = meta = status.meta
+        status, meta = _words(moved.status_to)
+        changes["status"] = status
+        changes["meta_status"] = meta
         changes["advance_after"] = moved.advance_after
         changes["failure"] = None
         changes["deleted_at"] = (row.deleted_at or at) if meta == "deleted" else None
@@ -100,15 +101,22 @@ def _apply(row: ChargeRow | None, entry: Entry, key: Key) -> ChargeRow | None:
     return changed(row, changes)
 
 
+@cache
+def _words(status: Any) -> tuple[str, str]:
+    """A status in full, and the broad word for it."""
+    return status.value, status.meta
+
+
 def _created(body: ChargeCreated, entry: Entry) -> ChargeRow:
     record, identity, periods = entry.record, body.identity, body.base.periods
+    status, meta = _words(body.moved.status_to)
     return ChargeRow(
         charge=record.stream,
         namespace=record.namespace,
         customer=record.customer or "",
         charge_type=body.charge_type.value,
-        status=body.moved.status_to.value,
-        meta_status=body.moved.status_to.meta,
+        status=status,
+        meta_status=meta,
         advance_after=body.moved.advance_after,
         name=body.base.name,
         currency=identity.currency.key,

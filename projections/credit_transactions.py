@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aggregates.credits.events import EVENTS
+from aggregates.journal.postings import Transaction
 from aggregates.values.decimals import EXACT, ZERO, text
-from projections.balances import PostingRow, posting_rows
-from projections.listing import EXPIRY, kind_of, kinds, row_id_of, settles
+from projections.balances import settles
+from projections.listing import EXPIRY, CreditTransactionType, expiry_row_id, group_row_id, kind_of, kind_with
 from projections.projection import Cell, Entry, Folded, Key, Rows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -68,26 +69,33 @@ def seconds(moment: datetime) -> int:
 
 def _effects(entry: Entry) -> Mapping[Key, Effect]:
     record = entry.record
-    rows = list(posting_rows(record, entry.position, entry.log_time))
-    currency = record.body.currency
-    told = kinds(rows)
+    stream, version, currency = record.stream, record.version, record.body.currency
+    kind = _kind(record.body.transactions)
+    group = group_row_id(stream, version)
     found: Effects = {}
-    for row in rows:
-        if row.route.currency != currency or not settles(row):
-            continue
-        key = (record.stream, seconds(row.booked_at), row_id_of(row))
-        effect = found.get(key)
-        if effect is None:
-            effect = found[key] = _opened(row, told[row.group])
-        features = " ".join(row.route.features)
-        effect.amounts[features] = EXACT.add(effect.amounts.get(features, ZERO), row.amount)
+    for transaction in record.body.transactions:
+        booked, expires = seconds(transaction.booked_at), transaction.template in EXPIRY
+        for each in transaction.entries:
+            route = each.route
+            if not settles(each.account, route) or route.currency != currency:
+                continue
+            key = (stream, booked, expiry_row_id(each.source) if expires else group)
+            effect = found.get(key)
+            if effect is None:
+                opened = Effect("expired", each.source, None, {}) if expires else Effect(kind, None, version, {})
+                effect = found[key] = opened
+            features = " ".join(route.features)
+            known = effect.amounts.get(features)
+            effect.amounts[features] = each.amount if known is None else EXACT.add(known, each.amount)
     return found
 
 
-def _opened(row: PostingRow, kind: str) -> Effect:
-    if row.template in EXPIRY:
-        return Effect("expired", row.source, None, {})
-    return Effect(kind, None, row.group.version, {})
+def _kind(transactions: Sequence[Transaction]) -> str:
+    """What the group of an event is about."""
+    kind: CreditTransactionType | None = None
+    for transaction in transactions:
+        kind = kind_with(kind, transaction.template, transaction.direction)
+    return kind or ""
 
 
 def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, Effect]]) -> None:
@@ -97,9 +105,7 @@ def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, Effect]]) -> N
 
 def _with(row: CreditTransactionRow | None, key: Key, effect: Effect, entry: Entry) -> CreditTransactionRow:
     record: Any = entry.record
-    amounts = {features: Decimal(amount) for features, amount in row.amounts.items()} if row else {}
-    for features, amount in effect.amounts.items():
-        amounts[features] = EXACT.add(amounts.get(features, ZERO), amount)
+    amounts = effect.amounts if row is None else _added(row.amounts, effect.amounts)
     total = ZERO
     for amount in amounts.values():
         total = EXACT.add(total, amount)
@@ -118,6 +124,13 @@ def _with(row: CreditTransactionRow | None, key: Key, effect: Effect, entry: Ent
         amounts={features: text(amount) for features, amount in sorted(amounts.items())},
         shown=total or None,
     )
+
+
+def _added(before: Mapping[str, str], more: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    amounts = {features: Decimal(amount) for features, amount in before.items()}
+    for features, amount in more.items():
+        amounts[features] = EXACT.add(amounts.get(features, ZERO), amount)
+    return amounts
 
 
 CREDIT_TRANSACTIONS = Folded(

@@ -12,8 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from operator import itemgetter
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from aggregates.credits.events import EVENTS
@@ -63,18 +64,21 @@ Posted: TypeAlias = list[tuple[datetime, Decimal]]
 def _effects(entry: Entry) -> Mapping[Key, Posted]:
     """What an event posts to each address: booked times and amounts."""
     record = entry.record
-    found: dict[Key, Posted] = {}
+    found: dict[str, Posted] = {}
+    currencies: list[str] = []
     for transaction in record.body.transactions:
         booked_at = transaction.booked_at
         for each in transaction.entries:
             address, said = address_of(each.account, each.route)
-            key = (record.namespace, record.customer or "", said.currency, record.stream, address)
-            posted = found.get(key)
+            posted = found.get(address)
             if posted is None:
-                found[key] = [(booked_at, each.amount)]
+                found[address] = [(booked_at, each.amount)]
+                currencies.append(said.currency)
             else:
                 posted.append((booked_at, each.amount))
-    return found
+    owner = (record.namespace, record.customer or "")
+    keys = ((*owner, currency, record.stream, address) for currency, address in zip(currencies, found, strict=True))
+    return dict(zip(keys, found.values(), strict=True))
 
 
 def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, Posted]]) -> None:
@@ -83,28 +87,14 @@ def _fold(rows: Rows, entry: Entry, touched: Sequence[tuple[Cell, Posted]]) -> N
 
 
 def _opened(key: Key, entry: Entry) -> CustomerBalance:
-    namespace, customer, currency, pool, address = key
-    said = read_address(address)
-    return CustomerBalance(
-        namespace=namespace,
-        customer=customer,
-        currency=currency,
-        pool=pool,
-        address=address,
-        account=said.account,
-        cost_basis_currency=said.cost_basis_currency,
-        cost_basis=said.cost_basis,
-        features=json_text(said.features),
-        credit_priority=said.credit_priority,
-        authorization=said.authorization,
-        tax_code=said.tax_code,
-        tax_behavior=said.tax_behavior,
-        amount=ZERO,
-        upcoming=[],
-        entries=0,
-        known_at=entry.log_time,
-        position=entry.position,
-    )
+    return CustomerBalance._make((*key, *_said(key[-1]), ZERO, [], 0, entry.log_time, entry.position))
+
+
+@lru_cache(maxsize=4096)
+def _said(key: str) -> tuple[Any, ...]:
+    """The columns from `account` to `tax_behavior`."""
+    address = read_address(key)
+    return (*address[1:4], json_text(address.features), *address[5:])
 
 
 def _with(row: CustomerBalance, posted: Posted, entry: Entry) -> CustomerBalance:

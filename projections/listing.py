@@ -142,39 +142,39 @@ class _Sum:
         return self.position < other.position
 
 
-def settles(row: PostingRow) -> bool:
-    """Whether the posting moves a settled balance, whatever its currency and features."""
-    return is_settled(row, row.route.currency)
-
-
-def row_id_of(row: PostingRow) -> str:
-    """The id of the row that a posting belongs to."""
-    if row.template in EXPIRY:
-        return f"expiry:{row.source or ''}"
-    return f"group:{row.group.pool}:{row.group.version}"
-
-
 def _cursor(key: tuple[datetime, GroupRef | None, UUID | None], held: _Sum) -> Cursor:
     booked_at, group, source = key
-    row_id = f"group:{group.pool}:{group.version}" if group else f"expiry:{source or ''}"
+    row_id = group_row_id(group.pool, group.version) if group else expiry_row_id(source)
     return Cursor(booked_at, held.position, row_id)
+
+
+def group_row_id(pool: UUID, version: int) -> str:
+    """The id of the rows of a group."""
+    return f"group:{pool}:{version}"
+
+
+def expiry_row_id(source: UUID | None) -> str:
+    """The id of the rows of what expires of a purchase."""
+    return f"expiry:{source or ''}"
 
 
 def kinds(rows: Iterable[PostingRow]) -> dict[GroupRef, CreditTransactionType]:
     """What each group is about: it collects, undoes a collection, undoes an issue, or issues."""
     found: dict[GroupRef, CreditTransactionType] = {}
     for row in rows:
-        if row.template in _COLLECTING:
-            forward = row.direction is Direction.FORWARD
-            found[row.group] = CreditTransactionType.CONSUMED if forward else CreditTransactionType.RESTORED
-        elif row.template is Template.ISSUE and row.direction is Direction.CORRECTION:
-            if found.get(row.group) in (None, CreditTransactionType.FUNDED):
-                found[row.group] = CreditTransactionType.VOIDED
-        elif row.template is Template.WRITE_OFF:
-            found.setdefault(row.group, CreditTransactionType.RESTORED)
-        else:
-            found.setdefault(row.group, CreditTransactionType.FUNDED)
+        found[row.group] = kind_with(found.get(row.group), row.template, row.direction)
     return found
+
+
+def kind_with(kind: CreditTransactionType | None, template: Template, direction: Direction) -> CreditTransactionType:
+    """What a group is about that was about `kind` so far, None at its beginning, with one more transaction."""
+    if template in _COLLECTING:
+        return CreditTransactionType.CONSUMED if direction is Direction.FORWARD else CreditTransactionType.RESTORED
+    if template is Template.ISSUE and direction is Direction.CORRECTION:
+        return CreditTransactionType.VOIDED if kind in (None, CreditTransactionType.FUNDED) else kind
+    if template is Template.WRITE_OFF:
+        return kind or CreditTransactionType.RESTORED
+    return kind or CreditTransactionType.FUNDED
 
 
 def kind_of(kind: CreditTransactionType | str, amount: Decimal) -> CreditTransactionType:

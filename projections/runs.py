@@ -27,7 +27,7 @@ from aggregates.runs.events import (
 )
 from aggregates.values.decimals import EXACT, ZERO
 from projections.plain import json_extended, json_text
-from projections.projection import Entry, JsonText, Key, changed
+from projections.projection import Entry, JsonText, Key, changed, folded_alike
 
 
 class RunRow(NamedTuple):
@@ -96,6 +96,7 @@ def run_of(entry: Entry) -> tuple[Key]:
     return ((getattr(record.body, "run_id", record.stream),),)
 
 
+@folded_alike
 def run_row(row: RunRow | None, entry: Entry, key: Key) -> RunRow | None:
     """The run after the event."""
     body = entry.record.body

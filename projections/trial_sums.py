@@ -142,6 +142,7 @@ def _place(account: Account, route: Any) -> tuple[str, str, str, str]:
 def _effects(entry: Entry) -> Mapping[Key, list[Decimal]]:
     """What an event adds to each row: face, paid, held and voided."""
     record = entry.record
+    namespace = record.namespace
     found: dict[Key, list[Decimal]] = {}
     add = EXACT.add
     for transaction in record.body.transactions:
@@ -150,8 +151,12 @@ def _effects(entry: Entry) -> Mapping[Key, list[Decimal]]:
             place = _place(each.account, each.route)
             basis = each.route.cost_basis
             told_by = str(each.source) if basis and each.source is not None else ""
-            sums = found.setdefault((record.namespace, since, *place, told_by), [ZERO, ZERO, ZERO, ZERO])
-            sums[0] = add(sums[0], each.amount)
+            key = (namespace, since, *place, told_by)
+            sums = found.get(key)
+            if sums is None:
+                sums = found[key] = [each.amount, ZERO, ZERO, ZERO]
+            else:
+                sums[0] = add(sums[0], each.amount)
             if basis:
                 posting = _Posting(transaction.template, transaction.direction, each.source, each.amount)
                 for number, part in enumerate(share_of(posting, each.account, basis, place[2]), 1):
@@ -163,8 +168,12 @@ def _effects(entry: Entry) -> Mapping[Key, list[Decimal]]:
 def _fold(rows: Rows, _: Entry, touched: Sequence[tuple[Cell, list[Decimal]]]) -> None:
     for place, sums in touched:
         row: TrialSum | None = place.row
-        after = sums if row is None else [EXACT.add(was, more) for was, more in zip(row[7:], sums, strict=True)]
+        after = sums if row is None else map(_plus, row[7:], sums)
         rows.put(place, TrialSum._make((*place.key, *after)))
+
+
+def _plus(was: Decimal, more: Decimal) -> Decimal:
+    return EXACT.add(was, more) if more else was
 
 
 TRIAL_SUMS = Folded(

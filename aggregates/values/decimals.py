@@ -88,13 +88,16 @@ def plain(number: Decimal) -> Decimal:
     """The same value with no positive exponent and no negative zero, so that its text is a plain number."""
     if not number:
         return ZERO if number.is_signed() else number
-    exponent = number.as_tuple().exponent
-    return number.quantize(ONE, context=EXACT) if isinstance(exponent, int) and exponent > 0 else number
+    # Its text has such an exponent exactly when the number has one, and is at hand sooner than the exponent itself.
+    return number.quantize(ONE, context=EXACT) if "E+" in str(number) else number
 
 
 def text(number: Decimal) -> str:
     """The number as text without an exponent: Decimal("3E-7") is "0.0000003"."""
-    return format(plain(number), "f")
+    digits = str(number)
+    if "E" in digits or (not number and number.is_signed()):
+        return format(plain(number), "f")
+    return digits
 
 
 def shortest(number: Decimal) -> str:

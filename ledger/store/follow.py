@@ -34,6 +34,9 @@ PAGE = 2_000
 BUILD_PAGE = 10_000
 """Records that are read at once during a rebuild."""
 
+FINISHING = 2
+"""Views that are given their last rows and their indexes at once."""
+
 ATTEMPTS = 100
 WAIT_SECONDS = 5.0
 POLL_SECONDS = 0.02
@@ -185,13 +188,9 @@ class Follower:
         try:
             builds = [Building(self.tables, each) for each in chosen]
             self._build(builds, self.store.head(), Pace(tuple(each.name for each in chosen), progress))
-            rebuilt: list[Rebuilt] = []
-            for build in builds:
-                build.write()
-                self.tables.finish(build.projection, build.generation)
-                comparison = self._compare(build) if compare else None
-                rebuilt.append(self._exchange(build, comparison))
-            return tuple(rebuilt)
+            with ThreadPoolExecutor(FINISHING, "finish") as finishing:
+                list(finishing.map(self._finish, builds))
+            return tuple(self._exchange(build, self._compare(build) if compare else None) for build in builds)
         except GenerationGone as gone:
             raise PreconditionFailed(f"another rebuild took the place of {gone}; let it end") from gone
 
@@ -276,6 +275,11 @@ class Follower:
         for page in self._pages(frozenset[str]().union(*(build.projection.listens for build in builds)), head):
             _fold(builds, page)
             pace.tell(page.last, head)
+
+    def _finish(self, build: Building) -> None:
+        """Write what is left and make the indexes, which is work of the database: another view is written meanwhile."""
+        build.write()
+        self.tables.finish(build.projection, build.generation)
 
     def _pages(self, listens: frozenset[str], head: int) -> Iterator[Page]:
         """Pages of these stored names up to a position; while one is folded the next is read."""

@@ -39,9 +39,16 @@ class Page:
         self._records = records
         self._decode = decode
         self._entries: dict[int, Entry] = {}
+        self._chosen: dict[tuple[frozenset[str], int], Sequence[Entry]] = {}
 
-    def entries(self, listens: frozenset[str], after: int) -> list[Entry]:
-        """The entries with these stored names above a position."""
+    def entries(self, listens: frozenset[str], after: int) -> Sequence[Entry]:
+        """The entries with these stored names above a position; chosen once for views that listen to the same."""
+        chosen = self._chosen.get((listens, after))
+        if chosen is None:
+            chosen = self._chosen[listens, after] = self._choose(listens, after)
+        return chosen
+
+    def _choose(self, listens: frozenset[str], after: int) -> list[Entry]:
         known, decode, found = self._entries, self._decode, list[Entry]()
         for record in self._records:
             if record.name in listens and record.position > after:
@@ -55,6 +62,7 @@ class Page:
     def forget(self) -> None:
         """Let go of what was decoded."""
         self._entries.clear()
+        self._chosen.clear()
 
 
 class Following:
