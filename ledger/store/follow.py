@@ -31,7 +31,7 @@ from projections.stores.tables import Generation, GenerationGone, Reader, Status
 PAGE = 2_000
 """Records that a view folds in one transaction while it follows."""
 
-BUILD_PAGE = 10_000
+BUILD_PAGE = 3_000
 """Records that are read at once during a rebuild."""
 
 FINISHING = 2
