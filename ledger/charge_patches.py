@@ -53,6 +53,8 @@ class MovePeriodEnds(NamedTuple):
     ends: dict[str, Any]
 
 
+Patch: TypeAlias = AnyPatch | SetOverrideInput
+"""A patch in full; or an override by the fields it changes, which is laid over the terms that are in hand."""
 Act: TypeAlias = Callable[[Work, Facts], object]
 
 
@@ -160,14 +162,7 @@ class ChargePatches(ChargeLookups):
         charge_id = command.charge
 
         def lay(work: Work, facts: Facts) -> object:
-            # The layer is the one in hand: a race that was lost to another override is decided again on that one.
-            charge: Charge = work.draft.state(charge_id)
-            patch = SetOverride(
-                terms=overridden(charge.intent.effective, command),
-                source=command.source,
-                intent_version=command.intent_version,
-            )
-            return deciding.apply(work.draft, charge_id, patch, facts)
+            return deciding.apply(work.draft, charge_id, _laid(work, charge_id, command), facts)
 
         return self._act("set_override", charge_id, command, command_id, lay)
 
@@ -276,10 +271,22 @@ class ChargePatches(ChargeLookups):
         self._context.send(f"charges.{name}", customer, asked, command_id, answer=ChargesAnswer, decide=decide)
         return self.get(charge_id)
 
-    def _apply(self, work: Work, customer: str, charge_id: UUID, patch: AnyPatch) -> None:
-        deciding.apply(work.draft, charge_id, patch, self._in_hand(work, customer, charge_id))
+    def _apply(self, work: Work, customer: str, charge_id: UUID, patch: Patch) -> None:
+        facts = self._in_hand(work, customer, charge_id)
+        asked = _laid(work, charge_id, patch) if isinstance(patch, SetOverrideInput) else patch
+        deciding.apply(work.draft, charge_id, asked, facts)
 
     def _walk_on(self, work: Work, charge_id: UUID) -> None:
         """Let a charge that was decided about go as far as the clock allows."""
         charge: Charge = work.draft.state(charge_id)
         self._advancer.charge(work, charge_id, self._facts.of_customer(work, charge.customer))
+
+
+def _laid(work: Work, charge_id: UUID, command: SetOverrideInput) -> SetOverride:
+    """The override over the terms in hand: a race that was lost to another one is decided again on that one."""
+    charge: Charge = work.draft.state(charge_id)
+    return SetOverride(
+        terms=overridden(charge.intent.effective, command),
+        source=command.source,
+        intent_version=command.intent_version,
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from aggregates.charges.requests import NewFlatFee, NewUsageCharge
+from aggregates.charges.intent import FiatRate, ManualBasis
+from aggregates.charges.requests import NewFlatFee, NewPurchase, NewUsageCharge, RequestedSettlement
 from aggregates.values.errors import FeatureNotFound, Findings
+from aggregates.values.money import Currency, fiat
 from ledger import validation
-from ledger.commands import CreateFlatFee, CreateUsageCharge
+from ledger.commands import CreateFlatFee, CreatePurchase, CreateUsageCharge
 from ledger.context import Context
 from ledger.terms import fee_request, period_order, usage_request
 
@@ -75,6 +77,32 @@ class ChargeRequests:
         assert found is not None
         return fee_request(command, found)
 
+    def purchase(self, customer: str, *, amount: object, currency: str, **terms: Any) -> NewPurchase:
+        """The request for a grant or a sale of credit."""
+        findings = Findings()
+        command = validation.parse(
+            CreatePurchase, findings, customer=customer, amount=amount, currency=currency, **terms
+        )
+        self._context.require_customer(findings, customer)
+        found = self._context.find_currency(findings, currency)
+        validation.fail(findings)
+        assert command is not None
+        assert found is not None
+        return NewPurchase(
+            customer=command.customer,
+            currency=found,
+            credit_amount=command.amount,
+            settlement=_settlement(command, found),
+            name=command.name,
+            effective_at=command.effective_at,
+            expires_at=command.expires_at,
+            priority=command.priority,
+            feature_filters=command.features,
+            key=command.key,
+            description=command.description,
+            metadata=command.metadata,
+        )
+
     def _require_feature(self, findings: Findings, feature: object) -> None:
         if not isinstance(feature, str) or not feature.strip():
             return
@@ -82,3 +110,19 @@ class ChargeRequests:
             self._context.look.feature(feature.strip())
         except FeatureNotFound:
             validation.missing(findings, "feature", FeatureNotFound, feature)
+
+
+def _settlement(command: CreatePurchase, currency: Currency) -> RequestedSettlement:
+    basis: ManualBasis | FiatRate | None = None
+    if command.cost_basis is not None:
+        basis = (
+            ManualBasis(fiat_currency=fiat(command.fiat_currency), rate=command.cost_basis)
+            if currency.is_custom
+            else FiatRate(rate=command.cost_basis)
+        )
+    return RequestedSettlement(
+        type=command.settlement,
+        initial_status=command.initial_status,
+        cost_basis=basis,
+        availability=command.availability,
+    )

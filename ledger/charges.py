@@ -16,7 +16,7 @@ import msgspec
 
 from aggregates.charges import decisions as deciding
 from aggregates.charges.intent import ChargeType, SettlementMode
-from aggregates.charges.requests import AnyPatch, NewCharge, PaymentStep
+from aggregates.charges.requests import NewCharge, PaymentStep
 from aggregates.charges.state import Charge
 from aggregates.policies import Invoicing
 from aggregates.values.errors import (
@@ -27,8 +27,8 @@ from aggregates.values.errors import (
 )
 from ledger import validation
 from ledger.advance import AdvancedIds, FailedAdvance, index
-from ledger.charge_patches import ChargePatches, ChargesAnswer
-from ledger.commands import AdvanceCharges
+from ledger.charge_patches import ChargePatches, ChargesAnswer, Patch
+from ledger.commands import AdvanceCharges, SetOverrideInput
 from ledger.context import CommandId, Context
 from ledger.ports import Meter
 from ledger.sale_payments import Acting, SalePayments
@@ -278,7 +278,7 @@ class Charges(ChargePatches):
     def apply_patches(
         self,
         customer: str,
-        patches: Mapping[UUID, AnyPatch] | Mapping[str, AnyPatch],
+        patches: Mapping[UUID, Patch] | Mapping[str, Patch],
         creates: Sequence[NewCharge] = (),
         *,
         command_id: CommandId = None,
@@ -286,8 +286,8 @@ class Charges(ChargePatches):
         """Apply patches by charge id, then create charges, all in one save or none of it (lifecycles §16.3).
 
         A deletion frees the unique reference for a creation of the same batch. The answer lists the patched charges by
-        id, then the created ones in order. Raises what the single commands raise; `ChargeNotFound` names an id that is
-        no charge of the customer.
+        id, then the created ones in order; `ledger.batches` reads a batch from a document. Raises what the single
+        commands raise; `ChargeNotFound` names an id that is no charge of the customer.
         """
         findings = Findings()
         self._context.require_customer(findings, customer)
@@ -298,7 +298,9 @@ class Charges(ChargePatches):
             findings.add("creates", "several_customers", f"a batch is for one customer, for {customer} here")
             validation.fail(findings)
         named = {
-            self._charge_id(charge): validation.worded(patch, findings, f"patches.{charge}")
+            self._charge_id(charge): patch
+            if isinstance(patch, SetOverrideInput)
+            else validation.worded(patch, findings, f"patches.{charge}")
             for charge, patch in patches.items()
         }
         creates = [validation.worded(each, findings, f"creates[{n}]") for n, each in enumerate(creates)]

@@ -398,3 +398,10 @@ class DeleteInput(Input):
     invoice_refund: InvoiceRefund = InvoiceRefund.GRANT_CREDITS
     source: PatchSource = PatchSource.API
     intent_version: int | None = None
+
+
+class ClearOverrideInput(Input):
+    """Let the base terms hold again."""
+
+    charge: UUID
+    intent_version: int | None = None

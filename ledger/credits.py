@@ -15,8 +15,8 @@ from uuid import UUID
 import msgspec
 
 from aggregates.charges.events import GatheringLineDeleted, PurchaseVoided
-from aggregates.charges.intent import ChargeType, FiatRate, InvoiceSettlement, ManualBasis, PurchaseLayer
-from aggregates.charges.requests import NewPurchase, PaymentStep, RequestedSettlement
+from aggregates.charges.intent import ChargeType, InvoiceSettlement, PurchaseLayer
+from aggregates.charges.requests import PaymentStep
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits.events import (
@@ -40,13 +40,12 @@ from aggregates.event import DomainEvent, Stream
 from aggregates.values.decimals import ZERO
 from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef, pool_id
-from aggregates.values.money import Currency, fiat
 from aggregates.values.period import Instant, instant
 from ledger import pools as covering
 from ledger import validation
 from ledger.advance import index
 from ledger.charges import Charges
-from ledger.commands import AmountInput, CreatePurchase
+from ledger.commands import AmountInput
 from ledger.context import CommandId, Context
 from ledger.pools import has_left, histories, whole_history
 from ledger.units import Work
@@ -481,29 +480,7 @@ class Credits:
     def _purchase(
         self, customer: str, amount: object, currency: str, command_id: CommandId, terms: dict[str, Any]
     ) -> Charge:
-        findings = Findings()
-        command = validation.parse(
-            CreatePurchase, findings, customer=customer, amount=amount, currency=currency, **terms
-        )
-        self._context.require_customer(findings, customer)
-        found = self._context.find_currency(findings, currency)
-        validation.fail(findings)
-        assert command is not None
-        assert found is not None
-        request = NewPurchase(
-            customer=command.customer,
-            currency=found,
-            credit_amount=command.amount,
-            settlement=_settlement(command, found),
-            name=command.name,
-            effective_at=command.effective_at,
-            expires_at=command.expires_at,
-            priority=command.priority,
-            feature_filters=command.features,
-            key=command.key,
-            description=command.description,
-            metadata=command.metadata,
-        )
+        request = self._charges.requests.purchase(customer, amount=amount, currency=currency, **terms)
         return self._charges.create([request], command_id=command_id)[0]
 
 
@@ -554,19 +531,3 @@ def _amount(amount: object) -> Decimal:
     validation.fail(findings)
     assert command is not None, "a command that cannot be read has findings"
     return command.amount
-
-
-def _settlement(command: CreatePurchase, currency: Currency) -> RequestedSettlement:
-    basis: ManualBasis | FiatRate | None = None
-    if command.cost_basis is not None:
-        basis = (
-            ManualBasis(fiat_currency=fiat(command.fiat_currency), rate=command.cost_basis)
-            if currency.is_custom
-            else FiatRate(rate=command.cost_basis)
-        )
-    return RequestedSettlement(
-        type=command.settlement,
-        initial_status=command.initial_status,
-        cost_basis=basis,
-        availability=command.availability,
-    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from ledger.cli import parse, render
 from ledger.cli.charge_words import FLAT_FEE, show_charge
 from ledger.cli.price_options import (
     AnyPrice,
@@ -21,7 +23,7 @@ from ledger.cli.price_options import (
     discounts,
     price_of,
 )
-from ledger.cli.render import Shown
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
@@ -147,6 +149,29 @@ def delete(
         command_id=session.command_id,
     )
     return show_charge(changed)
+
+
+@command(app, "apply", writes=True)
+def apply(
+    session: Session,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help='JSON: {"customer", "patches": {CHARGE: …}, "creates": […]}.')
+    ],
+) -> Shown:
+    """Patch and create charges of one customer as a file says, all of it in one save, or nothing."""
+    from ledger.batches import read_batch
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"FILE cannot be read: {error}") from None
+    document = parse.json_object(text, "FILE") or {}
+    charges = session.ledger.charges
+    batch = read_batch(charges, document)
+    done = charges.apply_patches(batch.customer, batch.patches, batch.creates, command_id=session.command_id)
+    columns = ("charge", Column("name", words=True), "type", "status")
+    rows = [(charge.id, charge.intent.effective.name, charge.charge_type.value, charge.status.value) for charge in done]
+    return Shown(done, (render.table(columns, rows, empty="No charges."),))
 
 
 @command(app, "bill-late-usage", writes=True)
