@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 PAGE = 200
 
+LAPS = 10
+"""How often a pass goes round one customer at most; the next pass goes on from there."""
+
 INTERVAL = timedelta(seconds=30)
 """How long a worker rests at most: charges that another process makes come due meanwhile."""
 
@@ -282,11 +285,7 @@ class Worker:
                 tally.busy += 1
                 continue
             try:
-                answer = self._charges.advance(customer, command_id=uuid5(identity, customer))
-                tally.moved += len(answer.moved)
-                tally.stuck += answer.failed
-                invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{customer}"))
-                tally.invoiced += len(invoices)
+                self._move(customer, identity, tally)
                 for invoice in failing.get(customer, ()):
                     repeated = self._invoices.repeat(invoice, command_id=uuid5(identity, f"repeat:{invoice}"))
                     tally.repeated += repeated
@@ -307,6 +306,21 @@ class Worker:
         if tally.unavailable is None:
             self._deliver(tally)
         return tally.report()
+
+    def _move(self, customer: str, identity: UUID, tally: _Tally) -> None:
+        """Advance and invoice a customer until nothing moves: what an invoice did may let its charges go on.
+
+        So a pass leaves nothing to do at its moment, and the same pass sent again finds nothing.
+        """
+        for lap in range(LAPS):
+            name = f"{customer}:{lap}" if lap else customer
+            answer = self._charges.advance(customer, command_id=uuid5(identity, name))
+            tally.moved += len(answer.moved)
+            invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{name}"))
+            tally.invoiced += len(invoices)
+            if not invoices:
+                break
+        tally.stuck += answer.failed
 
     def _deliver(self, tally: _Tally) -> None:
         """Hand over what an invoicing system outside has to know; what it does not take is tried with the next pass."""
