@@ -53,18 +53,19 @@ def read_batch(charges: Charges, document: Mapping[str, Any]) -> Batch:
     if not isinstance(customer, str) or not customer:
         findings.add("customer", "missing", "say whose charges they are")
     batch = Batch(str(customer), {}, [])
-    patches, creates = document.get("patches", {}), document.get("creates", [])
+    patches: Any = document.get("patches", {})
+    creates: Any = document.get("creates", [])
     if not isinstance(patches, Mapping):
         findings.add("patches", "wrong_type", "patches are an object, by the id of the charge")
         patches = {}
-    if not isinstance(creates, list):
+    if not isinstance(creates, list | tuple):
         findings.add("creates", "wrong_type", "creates are a list")
         creates = []
     for charge, patch in cast("Mapping[str, Any]", patches).items():
         with _placed(findings, f"patches.{charge}"):
             charge_id, asked = _patch(charges, charge, patch)
             batch.patches[charge_id] = asked
-    for number, create in enumerate(creates):
+    for number, create in enumerate(cast("list[Any]", creates)):
         with _placed(findings, f"creates[{number}]"):
             batch.creates.append(_create(charges, batch.customer, create))
     findings.raise_if_any()
