@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.commands import COMMANDS, commands_of_the_facade, meanwhile, open_ledger
+from tests.support.commands import COMMANDS, commands_of_the_facade, open_ledger
+from tests.support.others import meanwhile
 from tests.support.outcomes import balances, broken_off, comes_to_the_same, told
 from tests.support.races import race
 

@@ -6,10 +6,8 @@ A new command joins with one line in `COMMANDS`; `tests/faults/test_every_comman
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,7 +18,7 @@ from aggregates.charges.requests import Delete, NewPurchase, PatchSource, Reques
 from aggregates.invoices.effects import LineCreated
 from aggregates.invoices.lines import LineKind
 from aggregates.policies import Invoicing, Policies
-from aggregates.values.errors import LedgerError, Unavailable
+from aggregates.values.errors import Unavailable
 from aggregates.values.money import fiat
 from aggregates.values.period import period
 from ledger.facade import Ledger
@@ -570,37 +568,3 @@ def commands_of_the_facade() -> set[str]:
             for name, method in inspect.getmembers(part, inspect.ismethod)
             if not name.startswith("_") and "command_id" in inspect.signature(method).parameters
         }
-
-
-def meanwhile(ledger: Ledger) -> None:
-    """Others act upon everything there is, as far as it lets them, and what is due then is done."""
-    for charge in ledger.charges.list("acme"):
-        acts: tuple[Callable[[], object], ...] = (
-            partial(ledger.charges.set_override, charge.id, name="Renamed", invoice_at=LATER),
-            partial(ledger.charges.extend, charge.id, service_period_to=LATER),
-            partial(ledger.charges.delete, charge.id),
-            partial(ledger.credits.record_payment, charge.id, "paid"),
-            partial(ledger.credits.void, charge.id),
-        )
-        _as_far_as_it_goes(acts)
-    for invoice in ledger.invoices.list("acme"):
-        steps: tuple[Callable[[], object], ...] = (
-            partial(ledger.invoices.approve, invoice.id),
-            partial(ledger.invoices.record_payment, invoice.id, "paid", amount="1"),
-            partial(ledger.invoices.void, invoice.id),
-            partial(ledger.invoices.delete, invoice.id),
-        )
-        _as_far_as_it_goes(steps)
-    ledger.catalogue.define_meter("elsewhere")
-    for feature in ("calls", "files"):
-        ledger.catalogue.define_feature(feature, meter="elsewhere")
-    ledger.customers.change_profile("acme", zone="America/Lima")
-    ledger.settings.change_policies(Policies.reference())
-    ledger.credits.grant("acme", "7")
-    ledger.worker.run_once()
-
-
-def _as_far_as_it_goes(acts: Iterable[Callable[[], object]]) -> None:
-    for act in acts:
-        with suppress(LedgerError):
-            act()
