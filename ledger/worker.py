@@ -312,15 +312,17 @@ class Worker:
 
         So a pass leaves nothing to do at its moment, and the same pass sent again finds nothing.
         """
+        failed: tuple[FailedAdvance, ...] = ()
         for lap in range(LAPS):
             name = f"{customer}:{lap}" if lap else customer
             answer = self._charges.advance(customer, command_id=uuid5(identity, name))
+            failed = answer.failed
             tally.moved += len(answer.moved)
             invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{name}"))
             tally.invoiced += len(invoices)
             if not invoices:
                 break
-        tally.stuck += answer.failed
+        tally.stuck += failed
 
     def _deliver(self, tally: _Tally) -> None:
         """Hand over what an invoicing system outside has to know; what it does not take is tried with the next pass."""
