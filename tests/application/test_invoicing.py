@@ -15,7 +15,7 @@ from aggregates.values.period import timestamp
 from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.ports import SettableClock
-from ledger.prices import unit
+from ledger.prices import graduated, unit
 
 JANUARY = {"period_from": "2026-01-01T00:00:00Z", "period_to": "2026-02-01T00:00:00Z"}
 BY_INVOICE = "credit_then_invoice"
@@ -261,3 +261,39 @@ def test_credit_can_be_bought_by_invoice_and_is_there_at_once(ledger: Ledger) ->
     assert invoice.totals.total == 50
     ledger.invoices.record_payment(invoice.id, "paid")
     assert ledger.charges.get(bought.id).status is Status.FINAL
+
+
+def test_a_partial_invoice_that_is_written_off_leaves_the_rest_to_be_billed_and_settled(
+    ledger: Ledger, clock: SettableClock
+) -> None:
+    """Up to 10 units at 1, to 20 at 0.5: 15 units are 12.50, written off; 5 more are 2.50, and paid (decision 22)."""
+    ledger.customers.change_profile("acme", collection_interval="P0D", progressive_billing=True)
+    charge = ledger.charges.create_usage(
+        "acme",
+        feature="calls",
+        price=graduated(("10", "1"), ("20", "0.5"), (None, "0.25")),
+        settlement_mode=BY_INVOICE,
+        **JANUARY,
+    )
+    use(ledger, 15, "2026-01-10T00:00:00Z")
+    clock.set("2026-01-16T00:00:00Z")
+    ledger.worker.run_once()
+    [partial] = ledger.invoices.invoice_pending_lines("acme")
+    clock.set("2026-01-16T00:02:00Z")
+    ledger.worker.run_once()
+    assert ledger.invoices.write_off(partial.id, reason="insolvent").written_off == Decimal("12.50")
+
+    use(ledger, 5, "2026-01-20T00:00:00Z")
+    clock.set("2026-02-01T00:02:00Z")
+    ledger.worker.run_once()
+    final = ledger.invoices.list("acme")[-1]
+    assert final.totals.total == Decimal("2.50")
+    assert ledger.charges.get(charge.id).status is Status.AWAITING_PAYMENT_SETTLEMENT
+    ledger.invoices.record_payment(final.id, "paid")
+
+    assert ledger.charges.get(charge.id).status is Status.FINAL
+    assert balances(ledger, "customer_receivable", "bad_debt", "wash") == {
+        "customer_receivable": Decimal(0),
+        "bad_debt": Decimal("-12.50"),
+        "wash": Decimal("-2.50"),
+    }
