@@ -14,7 +14,7 @@ from aggregates.invoices.effects import InvoiceNotice
 from aggregates.invoices.facts import InvoiceFacts
 from aggregates.invoices.refusals import InvoiceNotFound
 from aggregates.invoices.state import Invoice
-from ledger.advance import index
+from ledger.advance import FailedAdvance, index
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
 from ledger.rounds import Rounds, invoices_of
@@ -24,9 +24,10 @@ Step: TypeAlias = Callable[[Work, UUID, InvoiceFacts], tuple[InvoiceNotice, ...]
 
 
 class InvoicesAnswer(msgspec.Struct, frozen=True):
-    """What the receipt of a command about invoices keeps: which invoices it was about."""
+    """What the receipt of a command about invoices keeps: which invoices it was about, and which charges refused."""
 
     invoices: tuple[UUID, ...] = ()
+    failed: tuple[FailedAdvance, ...] = ()
 
 
 class InvoiceSteps:

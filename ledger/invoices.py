@@ -70,9 +70,13 @@ class Invoices(InvoiceLines):
     def advance_due(self, customer: str, *, command_id: CommandId = None) -> builtins.list[Invoice]:
         """Invoice what a customer has gathered and is due, and move the invoices on whose collection is complete.
 
-        All in one save; those that were made or moved. Nothing due is no error (decision 26). Raises
-        `CustomerNotFound`.
+        All in one save; those that were made or moved. Nothing due is no error (decision 26). A charge that refuses
+        its line goes on gathering, and does not stop the others: `charges.get` says why. Raises `CustomerNotFound`.
         """
+        return [self.get(invoice_id) for invoice_id in self.move_due(customer, command_id=command_id).invoices]
+
+    def move_due(self, customer: str, *, command_id: CommandId = None) -> InvoicesAnswer:
+        """Do what `advance_due` does; which invoices were made or moved, and which charges refused their line."""
         findings = Findings()
         self._context.require_customer(findings, customer)
         validation.fail(findings)
@@ -83,15 +87,15 @@ class Invoices(InvoiceLines):
                 for invoice_id in self._rounds.collected(work, customer)
                 if self._rounds.advance(work, customer, invoice_id)
             ]
-            made = self._rounds.invoice_due(work, customer, partly=False, silent=True)
+            made = self._rounds.invoice_willing(work, customer)
             index(work)
-            return InvoicesAnswer((*moved, *made))
+            return InvoicesAnswer((*moved, *made.moved), made.failed)
 
         done = self._context.send(
             "invoices.advance_due", customer, customer, command_id, answer=InvoicesAnswer, decide=decide
         )
         answer: InvoicesAnswer = done.answer
-        return [self.get(invoice_id) for invoice_id in answer.invoices]
+        return answer
 
     def approve(self, invoice: UUID | str, *, command_id: CommandId = None) -> Invoice:
         """Approve an invoice that waits for it; it is issued and booked (lifecycles §17.3, §17.4).

@@ -42,6 +42,7 @@ from aggregates.invoices.statuses import NothingDue
 from aggregates.lifecycle import Status
 from aggregates.policies import CreditNotes, Invoicing
 from aggregates.values.errors import (
+    OUTAGES,
     ActiveRunAlreadyExists,
     ChargeNotFound,
     LedgerError,
@@ -52,7 +53,7 @@ from aggregates.values.errors import (
 from aggregates.values.money import Currency
 from aggregates.values.period import Duration, Period
 from ledger import unapplied
-from ledger.advance import Advancer
+from ledger.advance import AdvancedIds, Advancer, FailedAdvance
 from ledger.context import Context
 from ledger.facts import FactFinder
 from ledger.ports import TaxQuery
@@ -81,30 +82,68 @@ class Rounds:
         named: Iterable[UUID] | None = None,
         *,
         partly: bool = True,
-        silent: bool = False,
     ) -> tuple[UUID, ...]:
         """Make invoices of everything of a customer that can be invoiced now, or of the named charges alone.
 
         One invoice a currency, its lines in order of creation of their charges. A charge whose last line is not issued
         yet waits for that. `partly`: whether usage may be invoiced before its period ends, where the profile lets it.
         Raises `PreconditionFailed` when invoices are made outside, `ActiveRunAlreadyExists` when everything waits for
-        another invoice, `NoLines` when nothing is due; `silent`: none of them.
+        another invoice, `NoLines` when nothing is due, and what a charge refuses its line for.
         """
-        if self._context.within(work).settings().policies.invoicing is Invoicing.OUTSIDE:
-            if silent:
-                return ()
+        if self._outside(work):
             raise PreconditionFailed("invoices are made outside, by whoever the effects of charges are delivered to")
         found, busy = self._billable(work, customer, named, partly=partly)
-        if silent and not found:
-            return ()
         if not found and busy is not None:
             raise ActiveRunAlreadyExists(busy.id, busy.current_run_id)
         if not found:
             raise NoLines(customer, work.now)
-        by_currency: dict[str, list[tuple[Charge, Period]]] = {}
-        for charge, period in found:
-            by_currency.setdefault(charge.invoice_currency.key, []).append((charge, period))
-        return tuple(self._make(work, customer, group) for group in by_currency.values())
+        return tuple(self._make(work, customer, group) for group in _by_currency(found))
+
+    def invoice_willing(self, work: Work, customer: str) -> AdvancedIds:
+        """The same for a worker, of what the clock has brought: a charge that refuses does not stop the others.
+
+        It goes on gathering, keeps the record of why it refused, and is told of in the answer. Nothing due is no error.
+        """
+        if self._outside(work):
+            return AdvancedIds()
+        found, _ = self._billable(work, customer, None, partly=False)
+        made: list[UUID] = []
+        failed: list[FailedAdvance] = []
+        for group in _by_currency(found):
+            savepoint = work.draft.savepoint()
+            try:
+                made.append(self._make(work, customer, group))
+            except OUTAGES:
+                raise
+            except LedgerError:
+                work.draft.rollback(savepoint)
+                refusals = {charge.id: self._refusal(work, customer, charge, period) for charge, period in group}
+                willing = [(charge, period) for charge, period in group if refusals[charge.id] is None]
+                if len(willing) == len(group):
+                    raise  # it is not one of them that refuses
+                for charge_id, refusal in refusals.items():
+                    if refusal is not None:
+                        deciding.note_failure(work.draft, charge_id, refusal)
+                        failed.append(FailedAdvance(charge_id, refusal.code, str(refusal)))
+                if willing:
+                    made.append(self._make(work, customer, willing))
+        return AdvancedIds(tuple(made), tuple(failed))
+
+    def _refusal(self, work: Work, customer: str, charge: Charge, period: Period) -> LedgerError | None:
+        """Why a charge would not go on an invoice of its own; nothing is kept of the attempt."""
+        savepoint = work.draft.savepoint()
+        try:
+            self._make(work, customer, [(charge, period)])
+        except OUTAGES:
+            raise
+        except LedgerError as refusal:
+            return refusal
+        finally:
+            work.draft.rollback(savepoint)
+        return None
+
+    def _outside(self, work: Work) -> bool:
+        return self._context.within(work).settings().policies.invoicing is Invoicing.OUTSIDE
 
     def _billable(
         self, work: Work, customer: str, named: Iterable[UUID] | None, *, partly: bool
@@ -325,3 +364,11 @@ def invoices_of(charge: Charge | None) -> list[UUID]:
         return []
     ids = [entry.invoice_id for entry in charge.runs if entry.invoice_id is not None]
     return [*ids, charge.linked_line.invoice_id] if charge.linked_line is not None else ids
+
+
+def _by_currency(found: Iterable[tuple[Charge, Period]]) -> list[list[tuple[Charge, Period]]]:
+    """What goes on one invoice, by the currency it is invoiced in."""
+    groups: dict[str, list[tuple[Charge, Period]]] = {}
+    for charge, period in found:
+        groups.setdefault(charge.invoice_currency.key, []).append((charge, period))
+    return list(groups.values())

@@ -316,11 +316,11 @@ class Worker:
         for lap in range(LAPS):
             name = f"{customer}:{lap}" if lap else customer
             answer = self._charges.advance(customer, command_id=uuid5(identity, name))
-            failed = answer.failed
             tally.moved += len(answer.moved)
-            invoices = self._invoices.advance_due(customer, command_id=uuid5(identity, f"invoices:{name}"))
-            tally.invoiced += len(invoices)
-            if not invoices:
+            round_ = self._invoices.move_due(customer, command_id=uuid5(identity, f"invoices:{name}"))
+            tally.invoiced += len(round_.invoices)
+            failed = (*answer.failed, *round_.failed)
+            if not round_.invoices:
                 break
         tally.stuck += failed
 

@@ -243,3 +243,26 @@ def test_workers_of_one_process_leave_out_whom_another_is_at(url: str) -> None:
 def test_a_rest_of_nothing_is_refused(sqlite_url: str) -> None:
     with opened(sqlite_url) as ledger, pytest.raises(ValueError, match="longer than nothing"):
         ledger.worker.run(interval=timedelta(0))
+
+
+def test_credit_that_ran_out_before_its_invoice_does_not_stop_the_rest_of_a_customer(url: str) -> None:
+    """A purchase nobody may book any more keeps its own line back; the other line is invoiced, once."""
+    with scene(url) as ledger:
+        at(ledger, "2026-01-01T00:00:00Z")
+        terms = {"cost_basis": "0.5", "settlement": "invoice", "effective_at": "2026-02-01T00:00:00Z"}
+        lapsed = ledger.credits.sell(CUSTOMERS[0], "10", expires_at="2026-02-03T00:00:00Z", **terms)
+        good = ledger.credits.sell(CUSTOMERS[0], "20", **terms)
+        at(ledger, "2026-02-10T00:00:00Z")
+
+        first = ledger.worker.run_once()
+        head = ledger.store.head()
+        again = ledger.worker.run_once()
+
+        assert [each.charge for each in first.stuck if each.charge == lapsed.id] == [lapsed.id]
+        assert CUSTOMERS[0] in first.succeeded
+        assert [line.charge_id for each in ledger.invoices.list(CUSTOMERS[0]) for line in each.lines] == [good.id]
+        failure = ledger.charges.get(lapsed.id).failure
+        assert failure is not None
+        assert "has to expire after now" in failure.message
+        assert lapsed.id in [each.charge for each in again.stuck]
+        assert ledger.store.head() == head

@@ -287,8 +287,9 @@ def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
     late = charge.late_usage
     if charge.rebilling is not None or (late is not None and late.outcome is LateOutcome.DISMISSED):
         return  # an adjustment is on its way, or somebody does not want it
-    if charge.current_run_id is not None and any(run.is_voided for run in runs):
-        return  # cut beside a run that was voided since; it is rated again when it is collected
+    open_part = charge.current_run_id is not None or charge.gathering_line is not None
+    if open_part and any(run.is_voided for run in runs):
+        return  # what was voided comes with the part that is still to be collected
     once = rate(LineToRate(currency=charge.currency, price=layer.price, quantity=newest.metered_quantity)).totals
     together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
     assert together == once.amount - once.discounts_total, (
