@@ -504,6 +504,7 @@ COMMANDS: dict[str, Command] = {
         invoice_of,
     ),
     "invoices.advance_due": Command(due, lambda ledger, _, key: ledger.invoices.advance_due("acme", command_id=key)),
+    "invoices.move_due": Command(due, lambda ledger, _, key: ledger.invoices.move_due("acme", command_id=key)),
     "invoices.approve": Command(
         collected, lambda ledger, invoice, key: ledger.invoices.approve(invoice, command_id=key), invoice_of
     ),
