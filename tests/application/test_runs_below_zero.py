@@ -173,7 +173,7 @@ def test_a_charge_in_tokens_gives_tokens_back_and_then_fiat(late: Late) -> None:
 def test_a_run_below_zero_under_a_plain_engine_does_not_start(store_url: str) -> None:
     """The reference refuses it; the charge is stuck and says why (lifecycles §5.5)."""
     with Late(store_url, run_engine="delta", progressive_billing=True) as late:
-        late.january(price=VOLUME)
+        charge = late.january(price=VOLUME)
         late.at("2026-01-10T00:00:00Z")
         late.use(15, "2026-01-05T00:00:00Z")
         late.at("2026-01-16T00:00:00Z")
@@ -183,7 +183,10 @@ def test_a_run_below_zero_under_a_plain_engine_does_not_start(store_url: str) ->
 
         report = late.at("2026-02-01T00:00:00Z").worker.run_once()
 
-        assert [each.code for each in report.failed] == ["charge_total_is_negative"]
+        assert [(each.charge, each.code) for each in report.stuck] == [(charge.id, "charge_total_is_negative")]
+        assert report.failed == ()
+        [stuck] = late.ledger.views.stuck_charges().items
+        assert (stuck.charge, stuck.code) == (charge.id, "charge_total_is_negative")
 
 
 def test_history_tells_how_it_was_settled(late: Late) -> None:
