@@ -52,6 +52,10 @@ class Status(StrEnum):
         return self.value.partition(".")[0]
 
 
+OVER = frozenset({Status.FINAL, Status.DELETED})
+"""The statuses that a charge does not leave by itself."""
+
+
 class Trigger(StrEnum):
     """What can move a charge. `next` is the built-in continuation; every other trigger comes from a command."""
 

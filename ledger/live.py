@@ -20,7 +20,7 @@ from aggregates.charges.turn import CREDIT_MODE, Turn
 from aggregates.charges.usage_based.lifecycle import feature_of, rating_terms
 from aggregates.credits.live import Impact, live
 from aggregates.event import Origin
-from aggregates.lifecycle import Status
+from aggregates.lifecycle import OVER, Status
 from aggregates.rating.parts import parts_needed
 from aggregates.rating.run import rate_run
 from aggregates.runs import decisions as runs
@@ -36,8 +36,6 @@ from ledger.ports import Meter
 from ledger.units import Work
 from ledger.views import Views
 from projections.balances import FeatureFilter, PurchaseFacts, pending
-
-OVER = frozenset({Status.FINAL, Status.DELETED})
 
 
 class LiveBalance(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,7 @@ from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import CoverAdvance, Recognize, RecognizeAccrual, Seal
 from aggregates.customers import Customer, Profile
 from aggregates.event import AnyRecorded, DomainEvent, Stream
-from aggregates.lifecycle import Status
+from aggregates.lifecycle import OVER
 from aggregates.namespaces import NamespaceState
 from aggregates.policies import OfferReleasedCredit, Policies, RecognizeCredit, RecognizeInvoiced
 from aggregates.runs.state import RealizationRun
@@ -40,9 +40,6 @@ from projections.slice_events import SLICE_EVENTS
 from projections.stores.tables import Where
 
 log = logging.getLogger(__name__)
-
-OVER = frozenset({Status.FINAL, Status.DELETED})
-"""The statuses a charge does not leave by itself."""
 
 
 def follow_up(work: Work) -> None:

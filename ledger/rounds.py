@@ -39,7 +39,6 @@ from aggregates.invoices.refusals import InvoiceNotFound
 from aggregates.invoices.requests import NewInvoice, NewLine
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import NothingDue
-from aggregates.lifecycle import Status
 from aggregates.policies import CreditNotes, Invoicing
 from aggregates.values.errors import (
     OUTAGES,
@@ -62,7 +61,6 @@ from ledger.units import Work
 logger = logging.getLogger(__name__)
 
 Notices = Sequence[InvoiceNotice]
-OVER = frozenset({Status.FINAL.value, Status.DELETED.value})
 
 
 class Rounds:
@@ -165,8 +163,8 @@ class Rounds:
         """The named charges, or all that are not over, or of those the ones the clock has something to do for."""
         if named is None:
             until = work.now if due else None
-            rows = self._context.repository.store.charges_of(self._context.namespace, customer, until)
-            ids = [row.charge for row in sorted(rows, key=lambda row: row.ordinal) if row.status not in OVER]
+            rows = self._context.repository.store.charges_of(self._context.namespace, customer, until, over=False)
+            ids = [row.charge for row in rows]
         else:
             ids = list(named)
         streams = [charge_state.stream(charge_id, customer) for charge_id in ids]

@@ -15,6 +15,7 @@ from uuid import UUID
 from eventsourcing.persistence import IntegrityError, Notification, StoredEvent
 from eventsourcing.popo import POPOApplicationRecorder
 
+from aggregates.lifecycle import OVER
 from ledger.store import claims, library
 from ledger.store.claims import Hold
 from ledger.store.store import (
@@ -195,11 +196,14 @@ class MemoryStore(POPOApplicationRecorder):
             stored = sorted(self._receipts.items(), key=lambda item: (item[1][1].last, item[0]))
         return iter([receipt for _, (receipt, _) in stored])
 
-    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
+    def charges_of(
+        self, namespace: str, customer: str, due: datetime | None = None, *, over: bool = True
+    ) -> list[ChargeIndexRow]:
         self._probe("charges_of")
         with self._lock:
             rows = list(self._charges_of.get((namespace, customer), {}).values())
-        return sorted((row for row in rows if due is None or _is_due(row, due)), key=_by_birth)
+        chosen = (row for row in rows if (due is None or row.is_due(due)) and (over or row.status not in OVER))
+        return sorted(chosen, key=_by_birth)
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         self._probe("due_customers")
@@ -207,7 +211,7 @@ class MemoryStore(POPOApplicationRecorder):
             due = {
                 row.customer
                 for row in self._charges.values()
-                if row.namespace == namespace and row.customer > after and _is_due(row, now)
+                if row.namespace == namespace and row.customer > after and row.is_due(now)
             }
         return sorted(due)[:limit]
 
@@ -313,10 +317,6 @@ class MemoryStore(POPOApplicationRecorder):
 
     def max_notification_id(self) -> int | None:
         return len(self._log) or None
-
-
-def _is_due(row: ChargeIndexRow, moment: datetime) -> bool:
-    return row.advance_after is not None and row.advance_after <= moment
 
 
 def _by_birth(row: ChargeIndexRow) -> tuple[int, UUID]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from threading import Event
 from uuid import UUID
 
+from aggregates.lifecycle import OVER
 from ledger.store.store import (
     ChargeIndexRow,
     LogRecord,
@@ -23,8 +24,6 @@ from ledger.store.store import (
     StaleSave,
     Store,
 )
-
-CLOSED = ("final", "deleted")
 
 
 class OverlayStore:
@@ -41,7 +40,7 @@ class OverlayStore:
         self._reservations: dict[tuple[str, str, str, str], UUID | None] = {}
         self._origin = base.head()
         self.saves: list[tuple[Save, datetime]] = []
-        self._listed: dict[tuple[str, str, datetime | None], list[ChargeIndexRow]] = {}
+        self._listed: dict[tuple[str, str, datetime | None, bool], list[ChargeIndexRow]] = {}
 
     def append(self, save: Save, now: datetime | None = None) -> Saved:
         """Keep the save in memory under the same rules as a real store. Raises `StaleSave`."""
@@ -69,8 +68,8 @@ class OverlayStore:
         Raises `StaleSave` when a stream that was read has moved, a key was taken, or another charge has become due.
         """
         ((save, moment),) = self.saves
-        for (namespace, customer, due), rows in self._listed.items():
-            if self.base.charges_of(namespace, customer, due) != rows:
+        for (namespace, customer, due, over), rows in self._listed.items():
+            if self.base.charges_of(namespace, customer, due, over=over) != rows:
                 raise StaleSave
         return self.base.append(save, moment)
 
@@ -154,19 +153,22 @@ class OverlayStore:
         yield from self.base.receipts()
         yield from self._receipts.values()
 
-    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
+    def charges_of(
+        self, namespace: str, customer: str, due: datetime | None = None, *, over: bool = True
+    ) -> list[ChargeIndexRow]:
         """Index rows with what changed here."""
         below = self.base.charges_of(namespace, customer)
-        self._listed.setdefault((namespace, customer, due), self.base.charges_of(namespace, customer, due))
+        listed = self.base.charges_of(namespace, customer, due, over=over)
+        self._listed.setdefault((namespace, customer, due, over), listed)
         rows = {row.charge: row for row in below}
         rows.update({k: r for k, r in self._index.items() if (r.namespace, r.customer) == (namespace, customer)})
-        chosen = [row for row in rows.values() if due is None or _is_due(row, due)]
+        chosen = [row for row in rows.values() if (due is None or row.is_due(due)) and (over or row.status not in OVER)]
         return sorted(chosen, key=lambda row: row.ordinal)
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:
         """Customers with something due, those of here included."""
         below = self.base.due_customers(namespace, now, after, limit)
-        here = {r.customer for r in self._index.values() if r.namespace == namespace and _is_due(r, now)}
+        here = {r.customer for r in self._index.values() if r.namespace == namespace and r.is_due(now)}
         return sorted({*below, *(customer for customer in here if customer > after)})[:limit]
 
     def next_due(self, namespace: str, after: datetime) -> datetime | None:
@@ -212,7 +214,3 @@ class OverlayStore:
 
 def _receipt_key(receipt: Receipt) -> tuple[str, str, UUID]:
     return receipt.namespace, receipt.customer, receipt.command_id
-
-
-def _is_due(row: ChargeIndexRow, moment: datetime) -> bool:
-    return row.status not in CLOSED and row.advance_after is not None and row.advance_after <= moment

@@ -23,6 +23,7 @@ from ledger.store.group_commit import GroupCommit, Job, Verdicts, job
 from ledger.store.postgres_columns import PARAMETERS, charge_columns, parameters, receipt_of, reservation_columns
 from ledger.store.postgres_database import Connection, PostgresDatabase
 from ledger.store.store import (
+    NOT_OVER,
     ChargeIndexRow,
     LogRecord,
     Probe,
@@ -273,13 +274,18 @@ class PostgresStore(PostgresApplicationRecorder):
         self._probe("receipts")
         return map(receipt_of, self.database.rows(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
 
-    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
+    def charges_of(
+        self, namespace: str, customer: str, due: datetime | None = None, *, over: bool = True
+    ) -> list[ChargeIndexRow]:
         self._probe("charges_of")
-        query, values = f"{_CHARGES} WHERE namespace = %b AND customer = %b", (namespace, customer)
-        if due is None:
-            rows = self.database.query(f"{query} ORDER BY ordinal, charge", values)
-        else:
-            rows = self.database.query(f"{query} AND advance_after <= %b ORDER BY ordinal, charge", (*values, due))
+        where = "namespace = %b AND customer = %b"
+        values: list[str | datetime] = [namespace, customer]
+        if due is not None:
+            where = f"{where} AND advance_after <= %b"
+            values.append(due)
+        if not over:
+            where = f"{where} AND {NOT_OVER}"
+        rows = self.database.query(f"{_CHARGES} WHERE {where} ORDER BY ordinal, charge", values)
         return list(map(ChargeIndexRow._make, rows))
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:

@@ -50,6 +50,9 @@ CREATE INDEX ledger_charge_index_waiting ON ledger_charge_index (namespace, cust
     WHERE advance_after IS NOT NULL;
 CREATE INDEX ledger_charge_index_due ON ledger_charge_index (namespace, advance_after, customer)
     WHERE advance_after IS NOT NULL;
+-- What a customer has that is not over, however much there was before.
+CREATE INDEX ledger_charge_index_running ON ledger_charge_index (namespace, customer, ordinal)
+    WHERE status NOT IN ('final', 'deleted');
 
 CREATE TABLE ledger_reservations (
     namespace text COLLATE "C" NOT NULL,

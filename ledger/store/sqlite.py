@@ -22,6 +22,7 @@ from ledger.store.group_commit import GroupCommit, Job, Verdicts, job
 from ledger.store.sqlite_file import SQLiteFile
 from ledger.store.sqlite_rows import charge_of, log_records, micros, moment_of, receipt_key, receipt_of, receipt_row
 from ledger.store.store import (
+    NOT_OVER,
     ChargeIndexRow,
     LogRecord,
     Probe,
@@ -215,15 +216,19 @@ class SQLiteStore(SQLiteApplicationRecorder):
         self._probe("receipts")
         return map(receipt_of, self._all(f"{_RECEIPT} ORDER BY last, namespace, customer, command_id"))
 
-    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
+    def charges_of(
+        self, namespace: str, customer: str, due: datetime | None = None, *, over: bool = True
+    ) -> list[ChargeIndexRow]:
         self._probe("charges_of")
-        where, values = " WHERE namespace = ? AND customer = ?", [namespace, customer]
+        where = "namespace = ? AND customer = ?"
+        values: list[str | int] = [namespace, customer]
+        if due is not None:
+            where = f"{where} AND advance_after <= ?"
+            values.append(micros(due))
+        if not over:
+            where = f"{where} AND {NOT_OVER}"
         with self.file.reading() as connection:
-            if due is None:
-                rows = connection.execute(f"{_CHARGES}{where} ORDER BY ordinal, charge", values)
-            else:
-                where += " AND advance_after <= ? ORDER BY ordinal, charge"
-                rows = connection.execute(f"{_CHARGES}{where}", [*values, micros(due)])
+            rows = connection.execute(f"{_CHARGES} WHERE {where} ORDER BY ordinal, charge", values)
             return [charge_of(row) for row in rows]
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:

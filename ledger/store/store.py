@@ -20,6 +20,8 @@ from uuid import UUID
 
 import msgspec
 
+from aggregates.lifecycle import OVER
+
 
 class NewRecord(NamedTuple):
     """A record to append: where it belongs, its stored name, its exact bytes and their SHA-256."""
@@ -84,6 +86,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return sha256(msgspec.json.encode((*who, self.fingerprint, self.answer, self.written))).hexdigest()
 
 
+NOT_OVER = f"status NOT IN ({', '.join(repr(status.value) for status in sorted(OVER, reverse=True))})"
+"""In SQL, to the letter what the partial index of the schema says: only then it is used."""
+
+
 class ChargeIndexRow(NamedTuple):
     """What the facade and the worker must know of every charge without loading it (decision 8).
 
@@ -98,6 +104,10 @@ class ChargeIndexRow(NamedTuple):
     advance_after: datetime | None
     ordinal: int
     """Order of creation: position of the charge's first event, set by the store when 0; a later row keeps the first."""
+
+    def is_due(self, moment: datetime) -> bool:
+        """Whether the clock has something to do for it by that moment."""
+        return self.advance_after is not None and self.advance_after <= moment
 
 
 class Reservation(NamedTuple):
@@ -218,8 +228,14 @@ class Store(Protocol):
         """All receipts, for the audit."""
         ...
 
-    def charges_of(self, namespace: str, customer: str, due: datetime | None = None) -> list[ChargeIndexRow]:
-        """Index rows of a customer in order of creation; with `due`, only open ones whose `advance_after` has come."""
+    def charges_of(
+        self, namespace: str, customer: str, due: datetime | None = None, *, over: bool = True
+    ) -> list[ChargeIndexRow]:
+        """Index rows of a customer in order of creation.
+
+        With `due` only those whose `advance_after` has come; without `over` only those that are neither final nor
+        deleted, at a cost that does not grow with those that are.
+        """
         ...
 
     def due_customers(self, namespace: str, now: datetime, after: str = "", limit: int = 500) -> list[str]:

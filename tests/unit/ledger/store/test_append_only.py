@@ -15,7 +15,7 @@ from aggregates.values.errors import HistoryBroken, Unavailable, ValidationFaile
 from ledger.store import sqlite
 from ledger.store.open import open_sqlite
 from ledger.store.postgres import PostgresStore
-from ledger.store.store import Reservation, Save, SnapshotRow, StaleSave
+from ledger.store.store import NOT_OVER, Reservation, Save, SnapshotRow, StaleSave
 from tests.unit.ledger.store.stores import NOON, charge_row, opened, receipt_of, records
 
 # ── SQLite ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -81,7 +81,7 @@ def test_others_keep_tables_of_their_own_in_the_file(file: Path) -> None:
 
 
 def test_what_is_due_is_found_without_walking_over_closed_charges(file: Path) -> None:
-    """The cost of advancing must not grow with the age of the customer: both queries go by their own index."""
+    """The cost of advancing must not grow with the age of the customer: each query goes by its own index."""
     connection = sqlite3.connect(file)
 
     def plan(query: str, *values: object) -> str:
@@ -89,6 +89,8 @@ def test_what_is_due_is_found_without_walking_over_closed_charges(file: Path) ->
 
     charges = f"{sqlite._CHARGES} WHERE namespace = ? AND customer = ? AND advance_after <= ? ORDER BY ordinal, charge"
     assert "USING INDEX ledger_charge_index_waiting" in plan(charges, "default", "acme", 5)
+    running = f"{sqlite._CHARGES} WHERE namespace = ? AND customer = ? AND {NOT_OVER} ORDER BY ordinal, charge"
+    assert "USING INDEX ledger_charge_index_running" in plan(running, "default", "acme")
     assert "USING COVERING INDEX ledger_charge_index_due" in plan(sqlite._DUE_CUSTOMERS, "default", 5, "acme", 9)
     connection.close()
 

@@ -1,5 +1,6 @@
 """The behaviour of a store, the same over memory, an SQLite file and PostgreSQL."""
 
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -321,6 +322,27 @@ def test_only_charges_whose_time_has_come_are_due(store: Store) -> None:
     assert due("zebra", -1) == [other]
     assert [row.charge for row in store.charges_of("default", "acme")] == [early, late, closed]
     assert store.charges_of("elsewhere", "acme") == []
+
+
+def test_charges_that_are_over_are_left_out_where_nobody_asks_for_them(store: Store) -> None:
+    running, waiting, closed, deleted, other = uuid4(), uuid4(), uuid4(), uuid4(), uuid4()
+    rows = [
+        charge_row(running, due=NOON),
+        charge_row(closed, status="final", due=NOON),
+        charge_row(deleted, status="deleted", due=None),
+        charge_row(waiting, due=None),
+        charge_row(other, customer="zebra"),
+    ]
+    new = [record(charge, 1) for charge in (running, closed, deleted, waiting, other)]
+    store.append(Save(new, charge_index=rows), NOON)
+
+    def named(due: datetime | None, *, over: bool) -> list[UUID]:
+        return [row.charge for row in store.charges_of("default", "acme", due, over=over)]
+
+    assert named(None, over=False) == [running, waiting]
+    assert named(NOON, over=False) == [running]
+    assert named(NOON, over=True) == [running, closed]
+    assert named(None, over=True) == [running, closed, deleted, waiting]
 
 
 def test_due_customers_come_sorted_and_in_pages(store: Store) -> None:

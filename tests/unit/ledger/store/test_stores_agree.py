@@ -108,6 +108,7 @@ def everything(store: Store) -> dict[str, Any]:
         "receipt": [store.receipt("default", "acme", command) for command in COMMANDS],
         "index": list(store.charge_index()),
         "charges": [store.charges_of("default", customer) for customer in CUSTOMERS],
+        "running": [store.charges_of("default", customer, over=False) for customer in CUSTOMERS],
         "due": [store.charges_of("default", customer, due) for customer in CUSTOMERS for due in MOMENTS],
         "customers": [store.due_customers("default", moment) for moment in MOMENTS],
         "next customer": [store.due_customers("default", MOMENTS[-1], customer, 1) for customer in CUSTOMERS],
