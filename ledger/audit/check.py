@@ -2,7 +2,7 @@
 
 An audit reads the log once, save by save; then every pool's stream, every charge with its runs, and every invoice;
 then the stored usage; then it looks at the tables. A check is a class with a name, a docstring that says what it makes
-sure of, and those of the seven methods it needs. Whatever it objects to it notes with `self.find`, and goes on: one
+sure of, and those of the eight methods it needs. Whatever it objects to it notes with `self.find`, and goes on: one
 broken place does not hide the next.
 """
 
@@ -18,6 +18,8 @@ import msgspec
 from aggregates.event import AnyRecorded
 from aggregates.values.errors import HistoryBroken, PostingRefused
 from ledger.audit.report import Seal, Tally
+from ledger.metering.chain import ChunkRecord, Link
+from ledger.metering.store import Head as MeterHead
 from ledger.metering.store import Kept, UsageStore
 from ledger.ports import Meter
 from ledger.store.follow import Follower
@@ -66,6 +68,15 @@ class InvoiceStreams(NamedTuple):
     invoice: UUID
     records: Sequence[AnyRecorded]
     runs: dict[UUID, list[AnyRecorded]]
+
+
+class UsageChunk(NamedTuple):
+    """What a chunk stored of a meter: its record, and the events that are there. One of the two may be gone."""
+
+    head: MeterHead
+    position: int
+    record: ChunkRecord | None
+    links: Sequence[Link]
 
 
 class Evidence:
@@ -119,6 +130,9 @@ class Check:
 
     def usage(self, rows: Sequence[Kept]) -> None:
         """A page of the stored usage of all namespaces, in the order in which it was stored."""
+
+    def chunk(self, chunk: UsageChunk) -> None:
+        """What a chunk stored of a meter; meter by meter, in the order in which they were stored."""
 
     def end(self) -> None:
         """Everything has been read."""

@@ -15,6 +15,7 @@ from ledger.audit.postings import Postings, Transactions
 from ledger.audit.receipts import Receipts
 from ledger.audit.tables import ChargeIndex, Reservations, Snapshots, Views
 from ledger.audit.together import Together
+from ledger.audit.usage_chain import UsageChunks
 
 CHECKS: tuple[type[Check], ...] = (
     Positions,
@@ -33,6 +34,7 @@ CHECKS: tuple[type[Check], ...] = (
     Rated,
     Metered,
     StoredUsage,
+    UsageChunks,
     Numbers,
     Invoices,
     InvoicedRuns,

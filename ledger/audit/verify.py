@@ -1,8 +1,8 @@
 """Verify: read the history once, show it to every check, and report what they found.
 
 The log is read in pages, save by save. Then the streams of pools, charges and invoices are read, a few at a time, up to
-where the log was read, so that what is written meanwhile disturbs nobody; then the stored usage, in pages. Memory holds
-one head per stream, never any events.
+where the log was read, so that what is written meanwhile disturbs nobody; then the stored usage, in pages and once more
+meter by meter, in the chunks in which it came. Memory holds one head per stream, and of usage what one chunk stored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from uuid import UUID
 from aggregates.charges.events import RealizationRunOpened
 from aggregates.event import AnyRecorded
 from aggregates.invoices.events import LineUpdated
+from ledger.audit import usage_chain
 from ledger.audit.check import BROKEN, ChargeStreams, Check, Evidence, InvoiceStreams, Seen, broken, uses
 from ledger.audit.checks import CHECKS
 from ledger.audit.log import Chains, Sealed
@@ -64,6 +65,7 @@ class _Verification:
         self._charges()
         self._invoices()
         self._usage()
+        self._chunks()
         for number, check in enumerate(self._checks):
             check.end()
             self._progress("tables", number + 1, len(self._checks))
@@ -140,6 +142,25 @@ class _Verification:
             # A place that was tampered with must not make the reading stand still.
             after = max(rows[-1].place, after + 1)
             self._progress("usage", position_of(min(after, newest)), position_of(newest))
+
+    def _chunks(self) -> None:
+        """Show the stored usage meter by meter, as it was stored."""
+        checks, store = self._having("chunk"), self._evidence.usage
+        if not checks or store is None:
+            return
+        heads = store.heads()
+        read, total, told = 0, sum(head.position for head in heads), 0
+        for head in heads:
+            for chunk in usage_chain.chunks(store, head):
+                for check in checks:
+                    check.chunk(chunk)
+                told += 1 + len(chunk.links)
+                if told >= PAGE:
+                    told = 0
+                    self._progress("chunks", read + chunk.position, total)
+            read += head.position
+        if heads:
+            self._progress("chunks", read, total)
 
     def _with_runs(self, charges: Sequence[UUID]) -> Iterator[ChargeStreams]:
         """Charges with the runs they opened, where all of it can be read."""

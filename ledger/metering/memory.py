@@ -13,9 +13,21 @@ from decimal import Decimal
 from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import PartsNeeded
 from aggregates.values.decimals import ZERO, exact
+from ledger.metering.chain import BEGINNING, ChunkRecord, Link, records_of
 from ledger.metering.parts import metered, told_apart
-from ledger.metering.store import COMMIT_WITHIN, Arrival, Chunk, ChunkedStore, Kept, Reading, Tally, Unseen, Window
-from ledger.metering.usage import StoredUsage, last_place, normal, place
+from ledger.metering.store import (
+    COMMIT_WITHIN,
+    Arrival,
+    Chunk,
+    ChunkedStore,
+    Head,
+    Kept,
+    Reading,
+    Tally,
+    Unseen,
+    Window,
+)
+from ledger.metering.usage import StoredUsage, last_place, microseconds, normal, place, position_of
 from ledger.ports import Clock, Metered, MeterQuery, Probe, no_probe
 
 _Row = tuple[datetime, int, StoredUsage]
@@ -38,6 +50,7 @@ class MemoryUsageStore(ChunkedStore):
         self._numbers = itertools.count(1)
         self._arrived: dict[tuple[str, str], list[Arrival]] = defaultdict(list)
         self._seen: dict[tuple[str, str], int] = {}
+        self._chunks: dict[tuple[str, str], list[ChunkRecord]] = defaultdict(list)
 
     def write_chunk(self, chunk: Chunk, stored_at: datetime | None, earlier: set[int]) -> Tally:
         """Decide everything first, then write, so that a failing probe leaves nothing behind."""
@@ -68,11 +81,19 @@ class MemoryUsageStore(ChunkedStore):
                 event, fingerprint = chunk.events[ordinal], chunk.fingerprints[ordinal]
                 rival = StoredUsage(event, stamp, place(position, ordinal))
                 self._quarantine.setdefault((namespace, event.source, event.id, fingerprint), rival)
+            befores = {meter: self._digest(namespace, meter) for meter in chunk.meters}
+            links = [(stored.event.meter, _link(stored, fingerprint)) for _, fingerprint, stored in new]
+            for record in records_of(befores, namespace, position, links):
+                self._chunks[namespace, record.meter].append(record)
             for key in keys:
                 self._positions[key] = position
                 if stored_at is None:
                     self._marks[key] = stamp
             return Tally(position, len(new), conflicts)
+
+    def _digest(self, namespace: str, meter: str) -> bytes:
+        before = self._chunks[namespace, meter]
+        return before[-1].digest if before else BEGINNING
 
     def read(self, query: MeterQuery) -> Reading:
         """The aggregate over the window, as it stands."""
@@ -155,6 +176,34 @@ class MemoryUsageStore(ChunkedStore):
         with self._lock:
             return max((at for rows in self._rows.values() for _, at, _ in rows), default=0)
 
+    def read_heads(self) -> list[Head]:
+        """Meters with chunks or with events, sorted."""
+        with self._lock:
+            last = dict(self._positions)
+            for (namespace, _, meter), rows in self._rows.items():
+                found = max((position_of(at) for _, at, _ in rows), default=0)
+                last[namespace, meter] = max(found, last.get((namespace, meter), 0))
+        return sorted(Head(*key, position) for key, position in last.items() if position)
+
+    def read_chunks(self, head: Head, after: int, limit: int) -> list[ChunkRecord]:
+        """Records of the meter's chunks behind a position and not behind the head, by position."""
+        with self._lock:
+            records = list(self._chunks[head.namespace, head.meter])
+        return [record for record in records if after < record.position <= head.position][:limit]
+
+    def read_links(self, head: Head, after: int, limit: int) -> list[Link]:
+        """Links of the meter's events behind a place and not behind the head, by place."""
+        to = last_place(head.position)
+        with self._lock:
+            found = [
+                _link(stored, self._known[namespace, *stored.event.identity])
+                for (namespace, _, meter), rows in self._rows.items()
+                if (namespace, meter) == (head.namespace, head.meter)
+                for _, at, stored in rows
+                if after < at <= to
+            ]
+        return sorted(found)[:limit]
+
     def close(self) -> None:
         """Nothing to give back."""
 
@@ -168,6 +217,11 @@ class MemoryUsageStore(ChunkedStore):
 
     def _now(self) -> datetime:
         return self.now_set() or datetime.now(UTC)
+
+
+def _link(stored: StoredUsage, fingerprint: bytes) -> Link:
+    event = stored.event
+    return Link(stored.place, microseconds(stored.stored_at), event.source, event.id, fingerprint)
 
 
 @exact

@@ -11,7 +11,7 @@ The server ends what hangs: a statement, a wait for a lock, or a client that has
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,12 +24,14 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import ByProperty, PartsNeeded
+from ledger.metering.chain import BEGINNING, ChunkRecord, Link, records_of
 from ledger.metering.parts import Band, metered
 from ledger.metering.store import (
     COMMIT_WITHIN,
     Arrival,
     Chunk,
     ChunkedStore,
+    Head,
     Kept,
     Reading,
     Retry,
@@ -38,7 +40,16 @@ from ledger.metering.store import (
     Window,
     readable,
 )
-from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, last_place, normal, place, position_of
+from ledger.metering.usage import (
+    MAX_CHUNK,
+    StoredUsage,
+    UsageEvent,
+    last_place,
+    microseconds,
+    normal,
+    place,
+    position_of,
+)
 from ledger.ports import Clock, Metered, MeteredPart, MeterQuery, Probe, no_probe
 from ledger.store.postgres_database import PostgresDatabase
 
@@ -67,18 +78,23 @@ CREATE TABLE usage_mark (
     PRIMARY KEY (namespace, meter)
 ) WITH (fillfactor = 50);
 CREATE SEQUENCE usage_position;
-CREATE FUNCTION usage_is_kept() RETURNS trigger LANGUAGE plpgsql AS
-    $$ BEGIN RAISE EXCEPTION 'usage events are never changed or deleted'; END $$;
-CREATE TRIGGER usage_event_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_event
-    FOR EACH STATEMENT EXECUTE FUNCTION usage_is_kept();
-"""
-_SEEN_SCHEMA = """
 CREATE INDEX usage_event_arrival ON usage_event (namespace, meter, place);
 CREATE TABLE usage_seen (
     namespace text COLLATE "C" NOT NULL, meter text COLLATE "C" NOT NULL,
     place bigint NOT NULL, -- up to there it was looked through for late usage
     PRIMARY KEY (namespace, meter)
 ) WITH (fillfactor = 50);
+CREATE TABLE usage_chunk (
+    namespace text COLLATE "C" NOT NULL, meter text COLLATE "C" NOT NULL, position bigint NOT NULL,
+    stored bigint NOT NULL, digest bytea NOT NULL, -- of the events stored, and of the chunk before: chain.py
+    PRIMARY KEY (namespace, meter, position)
+);
+CREATE FUNCTION usage_is_kept() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION '% is never changed or deleted', TG_TABLE_NAME; END $$;
+CREATE TRIGGER usage_event_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_event
+    FOR EACH STATEMENT EXECUTE FUNCTION usage_is_kept();
+CREATE TRIGGER usage_chunk_is_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON usage_chunk
+    FOR EACH STATEMENT EXECUTE FUNCTION usage_is_kept();
 """
 _UNSEEN = (
     "SELECT mark.meter, coalesce(seen.place, 0), mark.position FROM usage_mark AS mark"
@@ -109,7 +125,27 @@ _HOLD = (
     " FROM unnest(%s::text[]) WITH ORDINALITY AS given (meter, number) ORDER BY number"
     " ON CONFLICT (namespace, meter) DO UPDATE SET position = usage_mark.position RETURNING closed_to"
 )
-_STAMP = "SELECT clock_timestamp(), nextval('usage_position')"
+_STAMP = (
+    "SELECT clock_timestamp(), nextval('usage_position'), ARRAY("
+    " SELECT (SELECT digest FROM usage_chunk WHERE namespace = %s AND meter = given.meter"
+    " ORDER BY position DESC LIMIT 1)"
+    " FROM unnest(%s::text[]) WITH ORDINALITY AS given (meter, number) ORDER BY number)"
+)
+"""Once the marks are held: the digests are those of the last chunks."""
+_CHAIN = "INSERT INTO usage_chunk SELECT %s, * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bytea[])"
+_HEADS = (
+    "SELECT namespace, meter, max(position) FROM (SELECT namespace, meter, position FROM usage_mark"
+    f" UNION ALL SELECT namespace, meter, max(place) / {MAX_CHUNK} FROM usage_event GROUP BY namespace, meter) AS known"
+    " GROUP BY namespace, meter HAVING max(position) > 0 ORDER BY namespace, meter"
+)
+_CHUNKS = (
+    "SELECT namespace, meter, position, stored, digest FROM usage_chunk"
+    " WHERE namespace = %s AND meter = %s AND position > %s AND position <= %s ORDER BY position LIMIT %s"
+)
+_LINKS = (
+    "SELECT place, stored_at, source, id, fingerprint FROM usage_event"
+    " WHERE namespace = %s AND meter = %s AND place > %s AND place <= %s ORDER BY place LIMIT %s"
+)
 _LET_GO = (
     "UPDATE usage_mark SET position = %s, closed_to = greatest(closed_to, %s::timestamptz)"
     " WHERE namespace = %s AND meter = ANY(%s)"
@@ -194,10 +230,11 @@ class PostgresUsageStore(ChunkedStore):
         with self._transaction() as db:
             marks = [mark for (mark,) in db.execute(_HOLD, (chunk.namespace, meters)) if mark is not None]
             started = time.monotonic()
-            now, position = _one(db.execute(_STAMP))
+            now, position, digests = _one(db.execute(_STAMP, (chunk.namespace, meters)))
             stamp = stored_at or max([self.now_set() or now, *marks])
             self._copy(db, _rows(chunk, stamp, position))
             stored = db.execute(_INSERT).rowcount
+            self._chain(db, chunk, stamp, position, digests, whole=stored == len(chunk.events))
             conflicts: list[int] = []
             if stored < len(chunk.events):
                 for at, known, same in db.execute(_KNOWN):
@@ -210,6 +247,32 @@ class PostgresUsageStore(ChunkedStore):
             self.before_commit(started)
             earlier.add(position)
         return Tally(position, stored, [at % MAX_CHUNK for at in conflicts])
+
+    def _chain(
+        self,
+        db: Connection[Any],
+        chunk: Chunk,
+        stamp: datetime,
+        position: int,
+        digests: Sequence[bytes | None],
+        *,
+        whole: bool,
+    ) -> None:
+        """Record what was stored of the chunk; `whole`: all of it was."""
+        ordinals: Iterable[int] = range(len(chunk.events))
+        if not whole:
+            bounds = (place(position, 0), last_place(position))
+            found = db.execute("SELECT place FROM usage_event WHERE place BETWEEN %s AND %s ORDER BY place", bounds)
+            ordinals = [at % MAX_CHUNK for (at,) in found]
+        moment = microseconds(stamp)
+        links = (
+            (event.meter, Link(place(position, ordinal), moment, event.source, event.id, chunk.fingerprints[ordinal]))
+            for ordinal in ordinals
+            for event in (chunk.events[ordinal],)
+        )
+        befores = {meter: digest or BEGINNING for meter, digest in zip(chunk.meters, digests, strict=True)}
+        records = records_of(befores, chunk.namespace, position, links)
+        db.execute(_CHAIN, (chunk.namespace, *(list(column) for column in list(zip(*records, strict=True))[1:])))
 
     def _copy(self, db: Connection[Any], rows: Iterable[_Row]) -> None:
         db.execute(_INCOMING)
@@ -301,6 +364,24 @@ class PostgresUsageStore(ChunkedStore):
             newest: int = _one(db.execute("SELECT coalesce(max(place), 0) FROM usage_event"))[0]
         return newest
 
+    def read_heads(self) -> list[Head]:
+        """Meters with a position above 0 or with events, from one snapshot, sorted."""
+        with self._connection() as db:
+            return [Head(*row) for row in db.execute(_HEADS.encode())]
+
+    def read_chunks(self, head: Head, after: int, limit: int) -> list[ChunkRecord]:
+        """Records of the meter's chunks behind a position and not behind the head, by position."""
+        with self._connection() as db:
+            rows = db.execute(_CHUNKS, (head.namespace, head.meter, after, head.position, limit)).fetchall()
+        return list(map(ChunkRecord._make, rows))
+
+    def read_links(self, head: Head, after: int, limit: int) -> list[Link]:
+        """Links of the meter's events behind a place and not behind the head, by place."""
+        with self._connection() as db:
+            bounds = (head.namespace, head.meter, after, last_place(head.position), limit)
+            rows = db.execute(_LINKS, bounds).fetchall()
+        return [Link(at, microseconds(stored_at), *rest) for at, stored_at, *rest in rows]
+
     def _select(self, table: str, condition: str, order: str, values: dict[str, Any]) -> list[StoredUsage]:
         columns = "place, source, id, customer, meter, time, stored_at, value, properties"
         statement = f"SELECT {columns} FROM {table} WHERE {condition} ORDER BY {order} LIMIT %(limit)s"
@@ -339,8 +420,6 @@ class PostgresUsageStore(ChunkedStore):
             db.execute("SELECT pg_advisory_xact_lock(%s)", (_SCHEMA_LOCK,))
             if _one(db.execute("SELECT to_regclass('usage_mark')"))[0] is None:
                 db.execute(_SCHEMA)
-            if _one(db.execute("SELECT to_regclass('usage_seen')"))[0] is None:
-                db.execute(_SEEN_SCHEMA)
 
 
 def _one(cursor: psycopg.Cursor[Any]) -> _Row:

@@ -23,12 +23,14 @@ import msgspec
 from aggregates.catalogue import Aggregation
 from aggregates.rating.parts import ByProperty, PartsNeeded
 from aggregates.values.decimals import EXACT
+from ledger.metering.chain import BEGINNING, ChunkRecord, Link, records_of
 from ledger.metering.parts import Band, metered
 from ledger.metering.store import (
     COMMIT_WITHIN,
     Arrival,
     Chunk,
     ChunkedStore,
+    Head,
     Kept,
     Reading,
     Tally,
@@ -88,10 +90,19 @@ CREATE TABLE IF NOT EXISTS usage_seen (
     place INTEGER NOT NULL, -- up to there it was looked through for late usage
     PRIMARY KEY (namespace, meter)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS usage_chunk (
+    namespace TEXT NOT NULL, meter TEXT NOT NULL, position INTEGER NOT NULL,
+    stored INTEGER NOT NULL, digest BLOB NOT NULL, -- of the events stored, and of the chunk before: chain.py
+    PRIMARY KEY (namespace, meter, position)
+) WITHOUT ROWID;
 CREATE TRIGGER IF NOT EXISTS usage_event_is_kept BEFORE UPDATE ON usage_event
     BEGIN SELECT RAISE(ABORT, 'usage events are never changed'); END;
 CREATE TRIGGER IF NOT EXISTS usage_event_stays BEFORE DELETE ON usage_event
     BEGIN SELECT RAISE(ABORT, 'usage events are never deleted'); END;
+CREATE TRIGGER IF NOT EXISTS usage_chunk_is_kept BEFORE UPDATE ON usage_chunk
+    BEGIN SELECT RAISE(ABORT, 'records of chunks are never changed'); END;
+CREATE TRIGGER IF NOT EXISTS usage_chunk_stays BEFORE DELETE ON usage_chunk
+    BEGIN SELECT RAISE(ABORT, 'records of chunks are never deleted'); END;
 """
 _COLUMNS = (
     "place, namespace, source, id, customer, meter, time, stored_at, high, low, fraction, properties, fingerprint"
@@ -146,6 +157,20 @@ _SEEN = (
     "INSERT INTO usage_seen VALUES (?, ?, ?)"
     " ON CONFLICT (namespace, meter) DO UPDATE SET place = max(place, excluded.place)"
 )
+_DIGEST = "SELECT digest FROM usage_chunk WHERE namespace = ? AND meter = ? ORDER BY position DESC LIMIT 1"
+_HEADS = (
+    "SELECT namespace, meter, max(position) AS last FROM (SELECT namespace, meter, position FROM usage_mark"
+    f" UNION ALL SELECT namespace, meter, max(place) / {MAX_CHUNK} FROM usage_event GROUP BY namespace, meter)"
+    " GROUP BY namespace, meter HAVING last > 0 ORDER BY namespace, meter"
+)
+_CHUNKS = (
+    "SELECT namespace, meter, position, stored, digest FROM usage_chunk"
+    " WHERE namespace = ? AND meter = ? AND position > ? AND position <= ? ORDER BY position LIMIT ?"
+)
+_LINKS = (
+    "SELECT place, stored_at, source, id, fingerprint FROM usage_event INDEXED BY usage_event_arrival"
+    " WHERE namespace = ? AND meter = ? AND place > ? AND place <= ? ORDER BY place LIMIT ?"
+)
 _EARLIEST = microseconds(datetime.min.replace(tzinfo=UTC))
 _LATEST = microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -183,10 +208,26 @@ class SqliteUsageStore(ChunkedStore):
             if stored < len(rows):
                 conflicts = _conflicting(db, rows)
                 db.executemany(_INSERT.format(table="usage_conflict"), [rows[ordinal] for ordinal in conflicts])
+            self._chain(db, chunk, position, rows, whole=stored == len(rows))
             for meter, mark in marks.items():
                 self._set_mark(db, namespace, meter, mark if stored_at else stamp, position)
             self.before_commit(started)
         return Tally(position, stored, conflicts)
+
+    def _chain(self, db: sqlite3.Connection, chunk: Chunk, position: int, rows: list[_Row], *, whole: bool) -> None:
+        """Record what was stored of the rows; `whole`: all of them were."""
+        if not whole:
+            bounds = (place(position, 0), last_place(position))
+            stored = {at for (at,) in db.execute("SELECT place FROM usage_event WHERE place BETWEEN ? AND ?", bounds)}
+            rows = [row for row in rows if row[0] in stored]
+        befores = {
+            meter: (db.execute(_DIGEST, (chunk.namespace, meter)).fetchone() or (BEGINNING,))[0]
+            for meter in chunk.meters
+        }
+        links = ((row[5], Link(row[0], row[7], row[2], row[3], row[12])) for row in rows)
+        db.executemany(
+            "INSERT INTO usage_chunk VALUES (?,?,?,?,?)", records_of(befores, chunk.namespace, position, links)
+        )
 
     def raise_mark(self, namespace: str, meter: str, to: datetime) -> None:
         """Raise the mark; BEGIN IMMEDIATE waits for the chunk in flight."""
@@ -288,6 +329,23 @@ class SqliteUsageStore(ChunkedStore):
             newest: int = db.execute("SELECT coalesce(max(place), 0) FROM usage_event").fetchone()[0]
         return newest
 
+    def read_heads(self) -> list[Head]:
+        """Meters with a position above 0 or with events, from one snapshot, sorted."""
+        with self._snapshot() as db:
+            return [Head(*row) for row in db.execute(_HEADS)]
+
+    def read_chunks(self, head: Head, after: int, limit: int) -> list[ChunkRecord]:
+        """Records of the meter's chunks behind a position and not behind the head, by position."""
+        with self._snapshot() as db:
+            rows = db.execute(_CHUNKS, (head.namespace, head.meter, after, head.position, limit)).fetchall()
+        return list(map(ChunkRecord._make, rows))
+
+    def read_links(self, head: Head, after: int, limit: int) -> list[Link]:
+        """Links of the meter's events behind a place and not behind the head, by place."""
+        with self._snapshot() as db:
+            bounds = (head.namespace, head.meter, after, last_place(head.position), limit)
+            return list(map(Link._make, db.execute(_LINKS, bounds).fetchall()))
+
     def _select(self, statement: str, values: tuple[Any, ...]) -> list[StoredUsage]:
         with self._snapshot() as db:
             return [_stored(row) for row in db.execute(statement, values)]
@@ -307,7 +365,7 @@ class SqliteUsageStore(ChunkedStore):
     def _create(self) -> None:
         """Make the tables where they are missing; looking first spares those who find them the writer's lock."""
         with self._file.reading() as db:
-            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage_seen'").fetchone():
+            if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'usage_chunk'").fetchone():
                 return
         with self._file.writing() as db:
             for statement in _statements(_SCHEMA):

@@ -29,6 +29,7 @@ import msgspec
 
 from aggregates.rating.parts import PartsNeeded
 from aggregates.values.errors import Finding, Unavailable, ValidationFailed
+from ledger.metering.chain import ChunkRecord, Link
 from ledger.metering.usage import MAX_CHUNK, StoredUsage, UsageEvent, place
 from ledger.ports import Clock, Metered, MeterQuery, Probe, SystemClock, adds_up, no_probe
 
@@ -90,6 +91,14 @@ class Kept(NamedTuple):
     stored_at: datetime
     fingerprint: bytes
     event: UsageEvent | None
+
+
+class Head(NamedTuple):
+    """A meter of a namespace and the position of its last chunk, or of the last that has events of it."""
+
+    namespace: str
+    meter: str
+    position: int
 
 
 class Unseen(NamedTuple):
@@ -178,6 +187,18 @@ class UsageStore(Protocol):
 
     def newest(self) -> int:
         """The last place at which an event is stored; 0 where there is none."""
+        ...
+
+    def heads(self) -> list[Head]:
+        """Every meter of every namespace that has chunks or events, sorted. All up to its position is committed."""
+        ...
+
+    def chunks(self, head: Head, after: int = 0, *, limit: int = 1_000) -> list[ChunkRecord]:
+        """A page of the records of a meter's chunks behind a position, up to the head, by position."""
+        ...
+
+    def links(self, head: Head, after: int = 0, *, limit: int = 1_000) -> list[Link]:
+        """A page of what the chain holds of a meter's events behind a place, up to the head, by place."""
         ...
 
     def close(self) -> None:
@@ -314,6 +335,21 @@ class ChunkedStore(ABC):
         self.probe("usage.newest")
         return self.attempt(self.read_newest)
 
+    def heads(self) -> list[Head]:
+        """See `UsageStore.heads`."""
+        self.probe("usage.heads")
+        return self.attempt(self.read_heads)
+
+    def chunks(self, head: Head, after: int = 0, *, limit: int = 1_000) -> list[ChunkRecord]:
+        """See `UsageStore.chunks`."""
+        self.probe("usage.chunks")
+        return self.attempt(lambda: self.read_chunks(head, after, limit))
+
+    def links(self, head: Head, after: int = 0, *, limit: int = 1_000) -> list[Link]:
+        """See `UsageStore.links`."""
+        self.probe("usage.links")
+        return self.attempt(lambda: self.read_links(head, after, limit))
+
     @abstractmethod
     def close(self) -> None:
         """Give connections back."""
@@ -371,6 +407,18 @@ class ChunkedStore(ABC):
     @abstractmethod
     def read_newest(self) -> int:
         """The last place there is."""
+
+    @abstractmethod
+    def read_heads(self) -> list[Head]:
+        """Meters with a position above 0 or with events, from one snapshot, sorted."""
+
+    @abstractmethod
+    def read_chunks(self, head: Head, after: int, limit: int) -> list[ChunkRecord]:
+        """Records of the meter's chunks behind a position and not behind the head, by position."""
+
+    @abstractmethod
+    def read_links(self, head: Head, after: int, limit: int) -> list[Link]:
+        """Links of the meter's events behind a place and not behind the head, by place."""
 
     # ── helpers of the builds ────────────────────────────────────────────────────────────────────────────────
 

@@ -3,9 +3,9 @@
 --
 --     psql "$URL" -v schema=public -v role=ledger_writer -f writer_role.sql
 --
--- Only the marks are updated: they say how far each meter is closed, and only ever rise.
+-- Only marks are updated: how far each meter is closed, and how far it was looked through for late usage; both only rise.
 
-GRANT SELECT, INSERT ON :"schema".usage_event, :"schema".usage_conflict TO :"role";
-GRANT SELECT, INSERT, UPDATE ON :"schema".usage_mark TO :"role";
+GRANT SELECT, INSERT ON :"schema".usage_event, :"schema".usage_conflict, :"schema".usage_chunk TO :"role";
+GRANT SELECT, INSERT, UPDATE ON :"schema".usage_mark, :"schema".usage_seen TO :"role";
 GRANT USAGE ON SEQUENCE :"schema".usage_position TO :"role";
-REVOKE UPDATE, DELETE, TRUNCATE ON :"schema".usage_event, :"schema".usage_conflict FROM :"role";
+REVOKE UPDATE, DELETE, TRUNCATE ON :"schema".usage_event, :"schema".usage_conflict, :"schema".usage_chunk FROM :"role";

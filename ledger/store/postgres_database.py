@@ -22,7 +22,7 @@ from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from aggregates.values.errors import Finding, LedgerError, Unavailable, ValidationFailed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CONNECT_SECONDS = 10
 POOL_SECONDS = 10.0
 POOL_MAX = 10

@@ -22,7 +22,7 @@ from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore
 
 from aggregates.values.errors import Finding, HistoryBroken, LedgerError, Unavailable, ValidationFailed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 10.0
 IDLE_READERS = 16
 

@@ -90,7 +90,7 @@ def test_a_history_nobody_touched_is_sound(scene: Scene) -> None:
     assert report.sound, report.findings
     assert report.position == len(scene.log)
     assert {check.name for check in report.checked if not check.looked_at} == {
-        *("seal", "snapshots", "metered", "numbers", "invoices", "invoiced runs", "usage")
+        *("seal", "snapshots", "metered", "numbers", "invoices", "invoiced runs", "usage", "usage chunks")
     }
 
 

@@ -239,8 +239,8 @@ def test_usage_that_no_run_has_counted_is_as_it_was_stored(store_url: str, how: 
 
         forge_usage(ledger, store_url, how)
 
-        findings = ledger.audit.verify().findings
-        assert {finding.check for finding in findings} == {"usage"}
+        findings = [finding for finding in ledger.audit.verify().findings if finding.check == "usage"]
+        assert findings
         assert all("usage at place" in finding.place for finding in findings)
 
 
@@ -255,9 +255,9 @@ def test_a_row_of_usage_that_no_event_can_be_is_a_finding_and_the_audit_goes_on(
         hands.run(f"UPDATE usage_event SET {change} WHERE low = 1")
         hands.close()
 
-        [finding] = ledger.audit.verify().findings
+        [finding] = [each for each in ledger.audit.verify().findings if each.check == "usage"]
 
-        assert (finding.check, finding.found) == ("usage", "what no usage event holds")
+        assert finding.found == "what no usage event holds"
 
 
 @pytest.mark.parametrize(("how", "answers"), [("value", "19"), ("time", "0"), ("gone", "0")])

@@ -135,13 +135,13 @@ def test_tables_of_another_version_are_refused(tmp_path: Path) -> None:
     with opened(f"sqlite:///{path}"):
         pass
     with sqlite3.connect(path) as later:
-        later.execute("UPDATE ledger_meta SET value = '2' WHERE key = 'schema'")
+        later.execute("UPDATE ledger_meta SET value = '7' WHERE key = 'schema'")
     later.close()
 
     code, sentence = refused(f"sqlite:///{path}")
 
     assert code == "store_version_unknown"
-    assert "version 2" in sentence
+    assert "version 7" in sentence
 
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -217,6 +217,6 @@ def test_tables_of_another_version_are_refused_on_a_server_too(postgres_url: str
     with opened(postgres_url):
         pass
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("UPDATE ledger_meta SET value = '2' WHERE key = 'schema'")
+        connection.execute("UPDATE ledger_meta SET value = '7' WHERE key = 'schema'")
 
     assert refused(postgres_url)[0] == "store_version_unknown"
