@@ -51,7 +51,11 @@ class SQLiteFile(SQLiteDatastore):
         connection = sqlite3.connect(
             self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        connection.execute("PRAGMA synchronous = FULL")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error:
+            connection.close()  # a file that is no database, say
+            raise
         return connection
 
     @contextmanager
