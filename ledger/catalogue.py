@@ -223,6 +223,17 @@ class Catalogue:
         """A fiat or custom currency by code. Raises `CurrencyNotFound`."""
         return self._context.look.currency(code)
 
+    def cost_bases(self, currency: str) -> tuple[CostBasis, ...]:
+        """The rates of a custom currency, by fiat currency and the time from which each holds; a fiat one has none.
+
+        The one in force at an instant is the last of its fiat currency that has begun by then (lifecycles §12.1).
+        Raises `CurrencyNotFound`.
+        """
+        found = self._context.look.currency(currency)
+        entry = self._context.look.entry_by_id(UUID(found.key)) if found.is_custom else None
+        rates = entry.cost_bases if entry is not None else ()
+        return tuple(sorted(rates, key=lambda rate: (rate.fiat_currency.code, rate.effective_from)))
+
     def _named(self, work: Work, kind: EntryKind, key: str) -> UUID | None:
         pointed: CatalogKey | None = work.state(key_stream(self._context.namespace, kind, key))
         return pointed.entry_id if pointed else None

@@ -242,6 +242,7 @@ class DryRun(Ledger):
         )
         self.usage.checks_only = True
         self.late_usage.remembers = False
+        self.outside.hands_over = False
 
     @property
     def events(self) -> list[AnyRecorded]:

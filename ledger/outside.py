@@ -28,6 +28,7 @@ from ledger import validation
 from ledger.advance import index
 from ledger.charges import Charges
 from ledger.context import CommandId, Context
+from ledger.paging import Page, checked_limit, page_of, read_cursor
 from ledger.ports import Effect, InvoicingSystem
 from ledger.store import mapper
 from ledger.store.store import LogRecord
@@ -62,6 +63,8 @@ class Outside:
         self._charges = charges
         self._looked_at = 0
         """Up to where this process knows that there is nothing more to hand over."""
+        self.hands_over = True
+        """In a dry run nothing is handed over, to whomever it may be."""
 
     @property
     def is_used(self) -> bool:
@@ -86,6 +89,7 @@ class Outside:
         findings = Findings()
         self._context.require_customer(findings, notice.customer)
         notice = validation.worded(notice, findings, "notice")
+        validation.keepable(notice, findings, "notice")
         validation.fail(findings)
 
         def decide(work: Work) -> Told:
@@ -100,14 +104,33 @@ class Outside:
         self._context.send(name, notice.customer, notice, command_id, answer=Told, decide=decide)
         return self._charges.get(notice.charge_id)
 
-    def deliver(self) -> int:
+    def waiting(self, *, after: str | None = None, limit: int = 100) -> Page[Effect]:
+        """What was not handed over yet, in the order of the log; nothing where invoices are made inside.
+
+        Raises `ValidationFailed`.
+        """
+        checked_limit(limit)
+        read = self._position()
+        if after is not None:
+            (read,) = read_cursor(after, (int,))
+        found: list[tuple[int, Effect]] = []
+        while self.is_used and len(found) <= limit:
+            rows = self._context.repository.store.read_log(read, PAGE, EFFECTS)
+            found += [(row.position, effect) for row in rows if (effect := self._effect(row)) is not None]
+            if len(rows) < PAGE:
+                break
+            read = rows[-1].position
+        return page_of(found[: limit + 1], limit, lambda each: each[1], lambda each: (each[0],))
+
+    def deliver(self, to: InvoicingSystem | None = None) -> int:
         """Hand over everything that is waiting, in the order of the log; how much it was. Nothing without a system.
 
-        What was handed over is recorded page by page. Raises `Unavailable` when the system does not take something: the
-        next call begins with it again.
+        `to`: who takes it, the system that the ledger was opened with where absent. What was handed over is recorded
+        page by page, whoever took it. Raises `Unavailable` when the system does not take something: the next call
+        begins with it again.
         """
-        system = self._context.invoicing
-        if system is None or not self.is_used:
+        system = to if to is not None else self._context.invoicing
+        if system is None or not self.is_used or not self.hands_over:
             return 0
         delivered = 0
         after = max(self._position(), self._looked_at)
@@ -127,12 +150,12 @@ class Outside:
         self._looked_at = after
         return delivered
 
-    def _hand_over(self, system: InvoicingSystem, row: LogRecord) -> bool:
-        """Hand one effect over; whether it is of this namespace."""
+    def _effect(self, row: LogRecord) -> Effect | None:
+        """The effect that an event is; None for one of another namespace."""
         record = mapper.decode(row.name, row.data)
         if record.namespace != self._context.namespace:
-            return False
-        effect = Effect(
+            return None
+        return Effect(
             charge=record.stream,
             version=record.version,
             namespace=record.namespace,
@@ -140,13 +163,19 @@ class Outside:
             at=record.at,
             body=cast("OutsideEvent", record.body),
         )
+
+    def _hand_over(self, system: InvoicingSystem, row: LogRecord) -> bool:
+        """Hand one effect over; whether it is of this namespace."""
+        effect = self._effect(row)
+        if effect is None:
+            return False
         try:
             self._context.probe("invoicing.deliver")
             system.deliver(effect)
         except Unavailable:
             raise
         except Exception as failure:
-            log.warning("invoicing outside did not take %s of charge %s", row.name, record.stream, exc_info=True)
+            log.warning("invoicing outside did not take %s of charge %s", row.name, effect.charge, exc_info=True)
             reason = f"{type(failure).__name__}: {failure}"
             raise Unavailable("the invoicing system outside", reason) from failure
         return True

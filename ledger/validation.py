@@ -86,6 +86,11 @@ def _unkeepable_text(value: Any, path: str) -> Iterator[Finding]:
             yield from _unkeepable_text(item, f"{path}[{index}]")
 
 
+def keepable(value: object, findings: Findings, path: str) -> None:
+    """Note all text within a value, a struct built in Python say, that a database cannot keep."""
+    findings.extend(tuple(_unkeepable_text(value, path)))
+
+
 def _checked(code: str, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         try:

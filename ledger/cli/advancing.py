@@ -47,6 +47,13 @@ def advance(
     return Shown(answer, tuple(parts))
 
 
+@command(worker, "due")
+def due(session: Session) -> Shown:
+    """List the customers of whom something is due now; the next pass is at each of them."""
+    found = session.ledger.worker.due_customers()
+    return Shown(found, (render.table(("customer",), [(key,) for key in found], empty="Nothing is due."),))
+
+
 @command(worker, "run-once", writes=True)
 def run_once(session: Session) -> Shown:
     """Advance everything that is due, customer by customer. Run it as often as you like, from cron for example."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ledger.cli import render
-from ledger.cli.render import Shown
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 meters = typer.Typer()
@@ -90,6 +90,15 @@ def rate(
     )
     values = {"rate": entered.rate, "in": entered.fiat_currency, "from": entered.effective_from, "id": entered.id}
     return Shown(entered, (render.facts(f"1 {code}", values),))
+
+
+@command(currencies, "rates")
+def rates(session: Session, code: Code) -> Shown:
+    """List what a unit of a custom currency is worth in fiat, by the time from which each rate holds."""
+    found = session.ledger.catalogue.cost_bases(code)
+    columns = ("in", Column("rate", right=True), "from", "id")
+    rows = [(each.fiat_currency, each.rate, each.effective_from, each.id) for each in found]
+    return Shown(found, (render.table(columns, rows, empty=f"{code} has no rates."),))
 
 
 @command(currencies, "show")

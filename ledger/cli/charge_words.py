@@ -10,6 +10,7 @@ from ledger.cli.render import Column, Shown
 
 PURCHASE = "credit_purchase"
 FLAT_FEE = "flat_fee"
+USAGE = "usage_based"
 
 
 def show_charge(charge: Any) -> Shown:
@@ -105,6 +106,37 @@ def show_purchases(found: Sequence[Any], *, empty: str) -> Shown:
         for c in found
     ]
     return Shown(found, (render.table(columns, rows, empty=empty),))
+
+
+STUCK_COLUMNS = ("charge", "customer", "status", "code", "since", Column("what would free it", words=True))
+OVERLAP_COLUMNS = (
+    "charge",
+    "customer",
+    "period",
+    Column("billed", right=True),
+    Column("and again", right=True),
+    "run",
+)
+
+
+def stuck_rows(found: Sequence[Any]) -> list[Any]:
+    """A row per stuck charge."""
+    return [(s.charge, s.customer, s.status, s.code, s.since, s.remedy) for s in found]
+
+
+def overlap_rows(found: Sequence[Any]) -> list[Any]:
+    """A row per period that was billed twice."""
+    return [
+        (
+            each.charge,
+            each.customer,
+            render.period(each.period.from_, each.period.to),
+            render.money(each.amount, each.currency),
+            render.money(each.amount_again, each.currency),
+            each.run_again,
+        )
+        for each in found
+    ]
 
 
 def price_words(given: Any) -> str:

@@ -2,57 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ledger.cli import parse, patches, render
-from ledger.cli.charge_words import PURCHASE, show_charge
-from ledger.cli.price_options import (
-    AnyPrice,
-    Dynamic,
-    FreeUnits,
-    Graduated,
-    Maximum,
-    Minimum,
-    Package,
-    PercentOff,
-    Unit,
-    UnitConfig,
-    Volume,
-    discounts,
-    price_of,
+from ledger.cli.charge_options import (
+    FeeFeature,
+    FeeOptions,
+    From,
+    PeriodOptions,
+    SettlementOptions,
+    TermOptions,
+    To,
+    settlement_mode,
 )
+from ledger.cli.charge_words import (
+    FLAT_FEE,
+    OVERLAP_COLUMNS,
+    PURCHASE,
+    STUCK_COLUMNS,
+    USAGE,
+    overlap_rows,
+    show_charge,
+    stuck_rows,
+)
+from ledger.cli.invoice_page import line_page
+from ledger.cli.price_options import DiscountOptions, PercentOff, PriceOptions, UnitConfig, percentage
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
 
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
-Currency = Annotated[str, typer.Option(help="Of the price; a custom one needs a rate where it is invoiced.")]
-Settlement = Annotated[
-    str,
-    typer.Option(
-        "--settlement",
-        "--settlement-mode",
-        metavar="MODE",
-        help="credit_only, or credit_then_invoice (invoice for short): what credit does not cover is invoiced.",
-    ),
-]
-InvoiceAt = Annotated[
-    str | None, typer.Option(metavar="TIME", help="From when on it can be invoiced; as its terms say if left out.")
-]
-TaxCode = Annotated[str | None, typer.Option(help="Its tax code, one of `ledger settings tax`.")]
-FiatCurrency = Annotated[str | None, typer.Option(help="For a custom currency: the one that is invoiced.")]
-CostBasis = Annotated[
-    str | None,
-    typer.Option(metavar="RATE", help="For a custom currency: a unit in fiat; the rate of the day if left out."),
-]
-PinnedRate = Annotated[
-    str | None,
-    typer.Option(metavar="ID", help="For a custom currency: one rate, by the id `ledger currency rate` gave."),
-]
-Reference = Annotated[str | None, typer.Option(help="Your reference: one live charge of the customer has it.")]
+OfCustomer = Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")]
 ChargeId = Annotated[str, typer.Argument(metavar="CHARGE", help="The charge's id.")]
 
 
@@ -62,55 +45,30 @@ def create(
     customer: Customer,
     *,
     feature: Annotated[str, typer.Option(help="Key of the feature whose usage is charged.")],
-    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the service period.")],
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
-    unit: Unit = None,
-    graduated: Graduated = None,
-    volume: Volume = None,
-    package: Package = None,
-    dynamic: Dynamic = None,
-    price: AnyPrice = None,
-    minimum: Minimum = None,
-    maximum: Maximum = None,
-    percent_off: PercentOff = None,
-    free_units: FreeUnits = None,
+    from_: From,
+    to: To,
+    price: PriceOptions,
+    discounts: DiscountOptions,
     unit_config: UnitConfig = None,
-    currency: Currency = "USD",
-    settlement: Settlement = "credit_only",
+    settled: SettlementOptions,
     name: Annotated[str | None, typer.Option(help="For people; the feature if left out.")] = None,
-    invoice_at: InvoiceAt = None,
-    tax_code: TaxCode = None,
-    fiat_currency: FiatCurrency = None,
-    cost_basis: CostBasis = None,
-    cost_basis_id: PinnedRate = None,
-    reference: Reference = None,
+    periods: PeriodOptions,
+    terms: TermOptions,
 ) -> Shown:
     """Charge a customer for usage of a feature over a period."""
     made = session.ledger.charges.create_usage(
         customer,
         feature=feature,
-        price=price_of(
-            unit=unit,
-            graduated=graduated,
-            volume=volume,
-            package=package,
-            dynamic=dynamic,
-            price=price,
-            minimum=minimum,
-            maximum=maximum,
-        ),
+        price=price.written(),
         period_from=from_,
         period_to=to,
-        currency=currency,
-        settlement_mode=settlement_mode(settlement),
         name=name,
-        discounts=discounts(percent_off, free_units),
+        discounts=discounts.written(),
         unit_config=parse.json_object(unit_config, "--unit-config"),
-        invoice_at=invoice_at,
-        tax_code=tax_code,
-        cost_basis=cost_basis_of(cost_basis, fiat_currency, cost_basis_id),
-        unique_reference_id=reference,
         command_id=session.command_id,
+        **settled.terms(),
+        **periods.terms(from_, to),
+        **terms.terms(),
     )
     return show_charge(made)
 
@@ -121,29 +79,15 @@ def create_fee(
     customer: Customer,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What the full period costs, like 100.00.")],
     *,
-    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the service period.")],
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
-    full_from: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Start of the full period that the amount is for.")
-    ] = None,
-    full_to: Annotated[str | None, typer.Option(metavar="TIME", help="Its end, exclusive.")] = None,
-    pro_rate: Annotated[
-        bool, typer.Option("--pro-rate", help="Charge the part that the service period is of the full one.")
-    ] = False,
-    in_arrears: Annotated[
-        bool, typer.Option("--in-arrears", help="Due at the end of the period, instead of at its start.")
-    ] = False,
+    from_: From,
+    to: To,
+    fee: FeeOptions,
     percent_off: PercentOff = None,
-    feature: Annotated[str | None, typer.Option(help="Only credit that pays for this feature covers it.")] = None,
-    currency: Currency = "USD",
-    settlement: Settlement = "credit_only",
+    feature: FeeFeature = None,
+    settled: SettlementOptions,
     name: Annotated[str | None, typer.Option(help="For people; Fee if left out.")] = None,
-    invoice_at: InvoiceAt = None,
-    tax_code: TaxCode = None,
-    fiat_currency: FiatCurrency = None,
-    cost_basis: CostBasis = None,
-    cost_basis_id: PinnedRate = None,
-    reference: Reference = None,
+    periods: PeriodOptions,
+    terms: TermOptions,
 ) -> Shown:
     """Charge a customer one amount for a period, from credit or by invoice."""
     made = session.ledger.charges.create_flat_fee(
@@ -151,19 +95,14 @@ def create_fee(
         amount=amount,
         period_from=from_,
         period_to=to,
-        full_service_period=_full_period(full_from or from_, full_to or to) if full_from or full_to else None,
-        pro_rating=pro_rate,
-        payment_term="in_arrears" if in_arrears else "in_advance",
-        percentage_discount={"percentage": percent_off} if percent_off is not None else None,
         feature=feature,
-        currency=currency,
-        settlement_mode=settlement_mode(settlement),
         name=name,
-        invoice_at=invoice_at,
-        tax_code=tax_code,
-        cost_basis=cost_basis_of(cost_basis, fiat_currency, cost_basis_id),
-        unique_reference_id=reference,
         command_id=session.command_id,
+        **fee.terms(),
+        **percentage("percentage_discount", percent_off),
+        **settled.terms(),
+        **periods.terms(from_, to),
+        **terms.terms(),
     )
     return show_charge(made)
 
@@ -174,27 +113,58 @@ def show(session: Session, charge: ChargeId) -> Shown:
     return show_charge(session.ledger.charges.get(charge))
 
 
+@command(app, "preview")
+def preview(session: Session, charge: ChargeId) -> Shown:
+    """Show what a line of everything of the charge that waits to be invoiced would show now; nothing is written."""
+    known = session.ledger.charges.get(charge)
+    content = session.ledger.charges.preview(charge)
+    return Shown(content, tuple(line_page(content, known.invoice_currency)))
+
+
 @command(app, "list")
 def list_(
     session: Session,
-    customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")] = None,
+    customer: OfCustomer = None,
     *,
     status: Annotated[str | None, typer.Option(help="In this status, or one that begins so: active.")] = None,
+    type: Annotated[
+        str | None, typer.Option("--type", help="usage_based, flat_fee or credit_purchase; the first two if left out.")
+    ] = None,
+    currency: Annotated[str | None, typer.Option(help="In this currency.")] = None,
+    feature: Annotated[str | None, typer.Option(help="Of this feature.")] = None,
+    settlement: Annotated[
+        str | None, typer.Option("--settlement", "--settlement-mode", metavar="MODE", help="Settled so, as in create.")
+    ] = None,
+    subscription: Annotated[str | None, typer.Option(metavar="ID", help="Of this subscription.")] = None,
     due_by: Annotated[str | None, typer.Option(metavar="TIME", help="Moving by themselves by this time.")] = None,
     failing: Annotated[bool, typer.Option("--failing", help="Only those that could not move.")] = False,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="The newest first.")] = False,
 ) -> Shown:
-    """List charges for usage, in order of creation; `ledger credit list` has the grants."""
+    """List charges for usage and fees, in order of creation; `ledger credit list` has the grants."""
     if customer is not None:
         session.ledger.customers.get(customer)
+    types = (USAGE, FLAT_FEE, PURCHASE)
+    if type is not None and type not in types:
+        raise typer.BadParameter(f"--type is one of {', '.join(types)}, got {type!r}")
     views = session.ledger.views
     found = [
         charge
         for charge in render.all_pages(
             lambda after: views.charges(
-                customer, status=status, due_by=parse.moment(due_by, "--due-by"), failing=failing, after=after
+                customer,
+                status=status,
+                charge_type=type,
+                currency=currency,
+                feature=feature,
+                settlement_mode=settlement_mode(settlement) if settlement is not None else None,
+                subscription=subscription,
+                due_by=parse.moment(due_by, "--due-by"),
+                failing=failing,
+                newest_first=newest_first,
+                after=after,
             )
         )
-        if charge.charge_type != PURCHASE
+        if type is not None or charge.charge_type != PURCHASE
     ]
     columns = (
         "charge",
@@ -220,27 +190,23 @@ def list_(
     return Shown(found, (render.table(columns, rows, empty="No charges."),))
 
 
-# ── what was typed ───────────────────────────────────────────────────────────────────────────────────────────
+@command(app, "stuck")
+def stuck(session: Session, customer: OfCustomer = None) -> Shown:
+    """List charges whose last advance was refused: why, since when, and what would free them."""
+    if customer is not None:
+        session.ledger.customers.get(customer)
+    views = session.ledger.views
+    found = list(render.all_pages(lambda after: views.stuck_charges(customer, after=after)))
+    return Shown(found, (render.table(STUCK_COLUMNS, stuck_rows(found), empty="No charge is stuck."),))
 
 
-def settlement_mode(said: str) -> str:
-    """How a charge is settled; `invoice` is short for what the lifecycles call `credit_then_invoice`."""
-    return "credit_then_invoice" if said == "invoice" else said
-
-
-def cost_basis_of(rate: str | None, fiat_currency: str | None, pinned: str | None) -> dict[str, Any] | None:
-    """The cost basis of a custom currency: a rate by hand, one of the table, or the one of the day."""
-    if rate is not None and pinned is not None:
-        raise typer.BadParameter("--cost-basis and --cost-basis-id exclude each other")
-    if pinned is not None:
-        return {"mode": "pinned", "fiat_currency": fiat_currency or "USD", "currency_cost_basis_id": pinned}
-    if rate is not None:
-        return {"mode": "manual", "fiat_currency": fiat_currency or "USD", "rate": rate}
-    return {"mode": "dynamic", "fiat_currency": fiat_currency} if fiat_currency is not None else None
-
-
-def _full_period(from_: str, to: str) -> dict[str, str]:
-    return {"from_": from_, "to": to}
+@command(app, "overlaps")
+def overlaps(session: Session, customer: OfCustomer = None) -> Shown:
+    """List time that was billed twice, because an invoice could not be corrected."""
+    if customer is not None:
+        session.ledger.customers.get(customer)
+    found = session.ledger.views.overlaps(customer)
+    return Shown(found, (render.table(OVERLAP_COLUMNS, overlap_rows(found), empty="Nothing was billed twice."),))
 
 
 app.registered_commands.extend(patches.app.registered_commands)

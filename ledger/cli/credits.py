@@ -7,10 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from aggregates.values.decimals import ZERO
+from aggregates.values.period import instant
 from ledger.cli import render
+from ledger.cli.charge_options import Description, Metadata, paired
 from ledger.cli.charge_words import show_charge, show_purchases
-from ledger.cli.render import Shown
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+from ledger.cli.shared import Shared
 from ledger.cli.statements import listing
 
 app = typer.Typer()
@@ -20,16 +24,30 @@ Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer'
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="How much, like 100.00.")]
 Currency = Annotated[str, typer.Argument(metavar="CURRENCY", help="Of which currency.")]
 PurchaseId = Annotated[str, typer.Argument(metavar="ID", help="The id of the grant or sale.")]
-Name = Annotated[str | None, typer.Option(help="For people.")]
-Priority = Annotated[int | None, typer.Option(help="1 is used first; 100 if left out.")]
-EffectiveAt = Annotated[str | None, typer.Option(metavar="TIME", help="From when on it can be spent.")]
-ExpiresAt = Annotated[str | None, typer.Option(metavar="TIME", help="Until when, exclusive.")]
-Features = Annotated[list[str] | None, typer.Option("--feature", help="Only for this feature; may be repeated.")]
 Fiat = Annotated[str | None, typer.Argument(metavar="AMOUNT", help="How much money; all of it if left out.")]
 WrittenOff = Annotated[str | None, typer.Option(metavar="AMOUNT", help="How much; all of it if left out.")]
 OfCharge = Annotated[str | None, typer.Option(metavar="ID", help="Of this charge alone.")]
 STEPS = ("authorized", "paid", "failed", "cancelled", "charged_back")
-Key = Annotated[str | None, typer.Option(help="Your key of it: one purchase of the customer has it.")]
+
+
+class CreditOptions(Shared, frozen=True, kw_only=True):
+    """What is said of credit, given or sold."""
+
+    name: Annotated[str | None, typer.Option(help="For people.")] = None
+    priority: Annotated[int | None, typer.Option(help="1 is used first; 100 if left out.")] = None
+    effective_at: Annotated[str | None, typer.Option(metavar="TIME", help="From when on it can be spent.")] = None
+    expires_at: Annotated[str | None, typer.Option(metavar="TIME", help="Until when, exclusive.")] = None
+    features: Annotated[list[str] | None, typer.Option("--feature", help="Only for this feature; may be repeated.")] = (
+        None
+    )
+    key: Annotated[str | None, typer.Option(help="Your key of it: one purchase of the customer has it.")] = None
+    description: Description = None
+    metadata: Metadata = None
+
+    def terms(self) -> dict[str, Any]:
+        """The same as the ledger takes it."""
+        out = self.said() | paired("metadata", "--metadata", self.metadata)
+        return out | ({"features": tuple(self.features)} if self.features else {})
 
 
 @command(app, "grant", writes=True)
@@ -39,23 +57,11 @@ def grant(
     amount: Amount,
     currency: Currency = "USD",
     *,
-    name: Name = None,
-    priority: Priority = None,
-    effective_at: EffectiveAt = None,
-    expires_at: ExpiresAt = None,
-    features: Features = None,
-    key: Key = None,
+    terms: CreditOptions,
 ) -> Shown:
     """Give credit away. Usage that had no credit is covered first, oldest first."""
-    terms = _terms(
-        name=name,
-        priority=priority,
-        effective_at=effective_at,
-        expires_at=expires_at,
-        features=features,
-        key=key,
-    )
-    return show_charge(session.ledger.credits.grant(customer, amount, currency, command_id=session.command_id, **terms))
+    granted = session.ledger.credits.grant(customer, amount, currency, command_id=session.command_id, **terms.terms())
+    return show_charge(granted)
 
 
 @command(app, "sell", writes=True)
@@ -76,23 +82,10 @@ def sell(
     availability: Annotated[
         str | None, typer.Option(metavar="STEP", help="What grants it: on_creation, on_authorization, on_settlement.")
     ] = None,
-    name: Name = None,
-    priority: Priority = None,
-    effective_at: EffectiveAt = None,
-    expires_at: ExpiresAt = None,
-    features: Features = None,
-    key: Key = None,
+    terms: CreditOptions,
 ) -> Shown:
     """Sell credit, paid for elsewhere (report that with `ledger credit payment`) or by invoice."""
-    terms = _terms(
-        name=name,
-        priority=priority,
-        effective_at=effective_at,
-        expires_at=expires_at,
-        features=features,
-        key=key,
-    )
-    terms |= {"fiat_currency": fiat_currency} if fiat_currency is not None else {}
+    fiat = {"fiat_currency": fiat_currency} if fiat_currency is not None else {}
     sold = session.ledger.credits.sell(
         customer,
         amount,
@@ -102,7 +95,8 @@ def sell(
         initial_status=initial_status,
         availability=availability,
         command_id=session.command_id,
-        **terms,
+        **fiat,
+        **terms.terms(),
     )
     return show_charge(sold)
 
@@ -242,6 +236,58 @@ def cover(session: Session, customer: Customer, currency: Currency = "USD") -> S
     return _owed(session, customer, currency, left)
 
 
+@command(app, "show")
+def show(session: Session, id: PurchaseId) -> Shown:
+    """Show what was granted of a purchase, and what became of its payment."""
+    return _purchase(session, id, session.ledger.credits.purchase(id))
+
+
+@command(app, "pool")
+def pool(session: Session, customer: Customer, currency: Currency = "USD") -> Shown:
+    """Show the credit that a customer has, lot by lot in the order of issue, and usage that had none."""
+    found = session.ledger.credits.pool(customer, currency)
+    now = instant(session.ledger.clock.now())
+    lots: list[dict[str, Any]] = [
+        {
+            "lot": lot.sequence,
+            "purchase": lot.source,
+            "balance": lot.balance,
+            "spendable": lot.spendable(now) if lot.is_live(now) else ZERO,
+            "priority": lot.route.credit_priority,
+            "effective_at": lot.effective_at,
+            "expires_at": lot.expires_at,
+            "features": lot.route.features,
+        }
+        for lot in found.lots.values()
+    ]
+    columns = (
+        Column("lot", right=True),
+        "grant or sale",
+        Column("left", right=True),
+        Column("to spend now", right=True),
+        Column("used as no.", right=True),
+        "from",
+        "expires",
+        "pays for",
+    )
+    rows = [
+        (
+            lot["lot"],
+            lot["purchase"],
+            *(render.amount(lot[name], found.currency) for name in ("balance", "spendable")),
+            lot["priority"],
+            lot["effective_at"],
+            lot["expires_at"] or "never",
+            lot["features"] or "everything",
+        )
+        for lot in lots
+    ]
+    advance = found.uncovered_advance
+    owed = render.note(f"Usage beyond credit: {render.money(advance, found.currency)}.")
+    data = {"customer": customer, "currency": found.currency, "lots": lots, "advance": advance}
+    return Shown(data, (render.table(columns, rows, empty=f"{customer} has no credit left."), owed))
+
+
 @command(app, "list")
 def list_(session: Session, customer: Customer) -> Shown:
     """List what a customer was granted and sold."""
@@ -272,23 +318,3 @@ def _owed(session: Session, customer: str, currency: str, left: Decimal) -> Show
     unit = session.ledger.catalogue.currency(currency)
     words = f"{render.money(left, unit)} of usage beyond credit is left with {customer}."
     return Shown({"customer": customer, "uncovered": left}, (render.done(words),))
-
-
-def _terms(
-    *,
-    name: str | None,
-    priority: int | None,
-    effective_at: str | None,
-    expires_at: str | None,
-    features: list[str] | None,
-    key: str | None,
-) -> dict[str, Any]:
-    given = {
-        "name": name,
-        "priority": priority,
-        "effective_at": effective_at,
-        "expires_at": expires_at,
-        "features": tuple(features) if features else None,
-        "key": key,
-    }
-    return {term: value for term, value in given.items() if value is not None}

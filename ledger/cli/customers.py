@@ -9,38 +9,62 @@ import typer
 from ledger.cli import parse, render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+from ledger.cli.shared import Shared
 
 app = typer.Typer()
 
 Key = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's key.")]
-Interval = Annotated[
-    str | None,
-    typer.Option(metavar="DURATION", help="How long to wait for late usage after a period, like P2D or PT1H."),
-]
-Zone = Annotated[str | None, typer.Option(help="IANA zone of calendar arithmetic, like Europe/Berlin.")]
-CreditCut = Annotated[
-    str | None, typer.Option(metavar="POLICY", help="Overrides the namespace's policy: period_end or last_second.")
-]
-Limit = Annotated[
-    str | None,
-    typer.Option(metavar="AMOUNT", help="How far below zero usage may take a balance; no limit if left out."),
-]
-Progressive = Annotated[
-    bool | None,
-    typer.Option("--progressive-billing/--no-progressive-billing", help="Whether usage is invoiced in parts."),
-]
-AutoApprove = Annotated[
-    bool | None, typer.Option("--auto-approve/--no-auto-approve", help="Whether invoices are issued without approval.")
-]
-Terms = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="From the issue of an invoice to its due date, like P30D.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=VALUE", help="A policy of the customer's own, like late_usage=absorb:5.00 or run_cuts=period_end."
-    ),
-]
+
+
+class ProfileOptions(Shared, frozen=True, kw_only=True):
+    """A billing profile, as a customer or the namespace may have it."""
+
+    collection_interval: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="How long to wait for late usage after a period, like P2D or PT1H."),
+    ] = None
+    zone: Annotated[str | None, typer.Option(help="IANA zone of calendar arithmetic, like Europe/Berlin.")] = None
+    advance_limit: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="How far below zero usage may take a balance; no limit if left out."),
+    ] = None
+    progressive_billing: Annotated[
+        bool | None,
+        typer.Option("--progressive-billing/--no-progressive-billing", help="Whether usage is invoiced in parts."),
+    ] = None
+    auto_approve: Annotated[
+        bool | None,
+        typer.Option("--auto-approve/--no-auto-approve", help="Whether invoices are issued without approval."),
+    ] = None
+    payment_terms: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="From the issue of an invoice to its due date, like P30D.")
+    ] = None
+
+
+class OwnPolicies(Shared, frozen=True, kw_only=True):
+    """The policies that a customer may have of its own."""
+
+    usage_credit_cut: Annotated[
+        str | None,
+        typer.Option(metavar="POLICY", help="Overrides the namespace's policy: period_end or last_second."),
+    ] = None
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="A policy of the customer's own, like late_usage=absorb:5.00 or run_cuts=period_end.",
+        ),
+    ] = None
+
+    def policies(self) -> dict[str, str]:
+        """The same by name."""
+        from ledger.settings import PER_CUSTOMER
+
+        policies = parse.pairs(self.policy or (), "--policy")
+        for name in policies:
+            if name not in PER_CUSTOMER:
+                raise typer.BadParameter(f"--policy is one of {', '.join(PER_CUSTOMER)}, got {name!r}")
+        return policies | ({"usage_credit_cut": self.usage_credit_cut} if self.usage_credit_cut is not None else {})
 
 
 @command(app, "create", writes=True)
@@ -49,28 +73,12 @@ def create(
     customer: Key,
     *,
     name: Annotated[str | None, typer.Option(help="For people; the key if left out.")] = None,
-    collection_interval: Interval = None,
-    zone: Zone = None,
-    usage_credit_cut: CreditCut = None,
-    advance_limit: Limit = None,
-    progressive_billing: Progressive = None,
-    auto_approve: AutoApprove = None,
-    payment_terms: Terms = None,
-    policy: Overrides = None,
+    profile: ProfileOptions,
+    own: OwnPolicies,
 ) -> Shown:
     """Create a customer. The same one again changes nothing."""
     made = session.ledger.customers.create(
-        customer,
-        name,
-        command_id=session.command_id,
-        collection_interval=collection_interval,
-        zone=zone,
-        usage_credit_cut=usage_credit_cut,
-        advance_limit=advance_limit,
-        progressive_billing=progressive_billing,
-        auto_approve=auto_approve,
-        payment_terms=payment_terms,
-        **_policies(policy),
+        customer, name, command_id=session.command_id, **profile.said(), **own.policies()
     )
     return _shown(made)
 
@@ -91,31 +99,10 @@ def list_(session: Session) -> Shown:
 
 
 @command(app, "profile", writes=True)
-def profile(
-    session: Session,
-    customer: Key,
-    *,
-    collection_interval: Interval = None,
-    zone: Zone = None,
-    usage_credit_cut: CreditCut = None,
-    advance_limit: Limit = None,
-    progressive_billing: Progressive = None,
-    auto_approve: AutoApprove = None,
-    payment_terms: Terms = None,
-    policy: Overrides = None,
-) -> Shown:
+def change_profile(session: Session, customer: Key, *, profile: ProfileOptions, own: OwnPolicies) -> Shown:
     """Replace a customer's billing profile; what is left out falls back to the namespace's."""
     changed = session.ledger.customers.change_profile(
-        customer,
-        command_id=session.command_id,
-        collection_interval=collection_interval,
-        zone=zone,
-        usage_credit_cut=usage_credit_cut,
-        advance_limit=advance_limit,
-        progressive_billing=progressive_billing,
-        auto_approve=auto_approve,
-        payment_terms=payment_terms,
-        **_policies(policy),
+        customer, command_id=session.command_id, **profile.said(), **own.policies()
     )
     return _shown(changed)
 
@@ -124,17 +111,6 @@ def profile(
 def delete(session: Session, customer: Key) -> Shown:
     """Delete a customer with whom nothing is open; its history stays, and its key stays taken."""
     return _shown(session.ledger.customers.delete(customer, command_id=session.command_id))
-
-
-def _policies(said: list[str] | None) -> dict[str, str]:
-    """The policies a customer may have of its own, by name."""
-    from ledger.settings import PER_CUSTOMER
-
-    policies = parse.pairs(said or (), "--policy")
-    for name in policies:
-        if name not in PER_CUSTOMER:
-            raise typer.BadParameter(f"--policy is one of {', '.join(PER_CUSTOMER)}, got {name!r}")
-    return policies
 
 
 def _shown(customer: Any) -> Shown:

@@ -9,6 +9,7 @@ import typer
 from rich.console import RenderableType
 
 from ledger.cli import parse, render
+from ledger.cli.charge_words import OVERLAP_COLUMNS, STUCK_COLUMNS, overlap_rows, stuck_rows
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 from ledger.cli.usage import LATE_COLUMNS, late_rows
@@ -52,11 +53,19 @@ def doctor(
 
 def _parts(found: Diagnosis) -> list[RenderableType]:
     parts = [
-        *_part("Stuck charges; each is tried again whenever its customer is advanced", _STUCK, _stuck_rows(found)),
+        *_part(
+            "Stuck charges; each is tried again whenever its customer is advanced",
+            STUCK_COLUMNS,
+            stuck_rows(found.stuck),
+        ),
         *_part("Invoices of which a step failed; each pass of a worker repeats it", _FAILING, _failing_rows(found)),
         *_part("Customers that no worker advances", _OVERDUE, _overdue_rows(found)),
         *_part("Views to bring up to date: `ledger rebuild VIEW`", _VIEWS, _view_rows(found)),
-        *_part("Time billed twice, because an invoice could not be corrected", _OVERLAPS, _overlap_rows(found)),
+        *_part(
+            "Time billed twice, because an invoice could not be corrected",
+            OVERLAP_COLUMNS,
+            overlap_rows(found.overlaps),
+        ),
         *_part("Usage set aside, see `ledger usage conflicts`", _CONFLICTS, _conflict_rows(found)),
         *_part("Late usage: `ledger charge bill-late-usage` or `dismiss-late-usage`", LATE_COLUMNS, _late_rows(found)),
     ]
@@ -73,32 +82,10 @@ def _part(title: str, columns: Sequence[Column | str], rows: list[Any]) -> list[
     return [render.heading(title), render.table(columns, rows, empty=""), ""] if rows else []
 
 
-_STUCK = ("charge", "customer", "status", "code", "since", Column("what would free it", words=True))
 _FAILING = ("invoice", "customer", "status", "code", "since", Column("what would free it", words=True))
 _OVERDUE = ("customer", Column("charges", right=True), "due since")
 _VIEWS = ("view", Column("version", right=True), Column("of this release", right=True), Column("behind", right=True))
 _CONFLICTS = ("customer", "meter", Column("events", right=True), "last")
-
-
-_OVERLAPS = ("charge", "customer", "period", Column("billed", right=True), Column("and again", right=True), "run")
-
-
-def _overlap_rows(found: Diagnosis) -> list[Any]:
-    return [
-        (
-            each.charge,
-            each.customer,
-            render.period(each.period.from_, each.period.to),
-            render.money(each.amount, each.currency),
-            render.money(each.amount_again, each.currency),
-            each.run_again,
-        )
-        for each in found.overlaps
-    ]
-
-
-def _stuck_rows(found: Diagnosis) -> list[Any]:
-    return [(s.charge, s.customer, s.status, s.code, s.since, s.remedy) for s in found.stuck]
 
 
 def _failing_rows(found: Diagnosis) -> list[Any]:

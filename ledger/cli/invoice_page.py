@@ -11,6 +11,7 @@ from ledger.cli import render
 from ledger.cli.render import Column, Shown
 
 if TYPE_CHECKING:
+    from aggregates.values.money import Currency
     from ledger.invoice_answers import InvoiceView
 
 
@@ -82,6 +83,31 @@ def waiting(found: Sequence[Any]) -> RenderableType:
         for each in found
     ]
     return render.table(columns, rows, empty="Nothing waits to be invoiced.")
+
+
+def line_page(content: Any, currency: Currency) -> Iterator[RenderableType]:
+    """A line that is not on any invoice yet."""
+    yield render.facts(content.name, _line_facts(content, currency))
+    rows = [
+        (
+            part.name or part.pricer_reference_id,
+            part.quantity,
+            part.per_unit_amount,
+            render.amount(part.totals.amount, currency),
+        )
+        for part in content.detailed_lines
+    ]
+    if rows:
+        yield ""
+        right = [Column(head, right=True) for head in ("quantity", "per unit", "amount")]
+        yield render.table(("line", *right), rows, empty="")
+
+
+def _line_facts(content: Any, currency: Currency) -> dict[str, object]:
+    values: dict[str, object] = {"period": render.period(content.period.from_, content.period.to)}
+    values |= {"quantity": content.quantity} if content.quantity is not None else {}
+    values |= {"collected from": content.collected_after} if content.collected_after is not None else {}
+    return values | {"total": render.money(content.totals.total, currency)}
 
 
 def _head(found: InvoiceView) -> dict[str, object]:

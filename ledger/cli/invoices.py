@@ -8,23 +8,21 @@ from uuid import UUID
 import typer
 
 from ledger.cli import parse, render
-from ledger.cli.invoice_page import listing, show_invoice, waiting
-from ledger.cli.price_options import (
-    AnyPrice,
-    Dynamic,
-    FreeUnits,
-    Graduated,
-    Maximum,
-    Minimum,
-    Package,
-    PercentOff,
-    Unit,
-    UnitConfig,
-    Volume,
-    discounts,
-    price_of,
+from ledger.cli.charge_options import (
+    Description,
+    FeeFeature,
+    FeeOptions,
+    From,
+    Metadata,
+    PeriodOptions,
+    TermOptions,
+    To,
+    bounds,
+    paired,
 )
-from ledger.cli.render import Shown
+from ledger.cli.invoice_page import listing, show_invoice, waiting
+from ledger.cli.price_options import DiscountOptions, PercentOff, PriceOptions, UnitConfig, percentage
+from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
 
 app = typer.Typer()
@@ -44,15 +42,23 @@ def list_(
     customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")] = None,
     *,
     status: Annotated[str | None, typer.Option(help="In this status, or one that begins so: draft, paid.")] = None,
+    number: Annotated[str | None, typer.Option(help="The one with this number.")] = None,
     overdue: Annotated[bool, typer.Option("--overdue", help="Only those that are not paid and past due.")] = False,
+    overdue_on: Annotated[str | None, typer.Option(metavar="TIME", help="The same, as of this day.")] = None,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="The newest first.")] = False,
 ) -> Shown:
     """List invoices, in order of creation."""
     if customer is not None:
         session.ledger.customers.get(customer)
-    overdue_on = session.ledger.clock.now() if overdue else None
+    if overdue and overdue_on is not None:
+        raise typer.BadParameter("--overdue is of today; name --overdue or --overdue-on")
+    day = session.ledger.clock.now() if overdue else parse.moment(overdue_on, "--overdue-on")
+    views = session.ledger.views
     found = list(
         render.all_pages(
-            lambda after: session.ledger.views.invoices(customer, status=status, overdue_on=overdue_on, after=after)
+            lambda after: views.invoices(
+                customer, status=status, number=number, overdue_on=day, newest_first=newest_first, after=after
+            )
         )
     )
     return Shown(found, (listing(found),))
@@ -82,8 +88,18 @@ def make(session: Session, customer: Customer) -> Shown:
 
 @command(app, "due", writes=True)
 def due(session: Session, customer: Customer) -> Shown:
-    """Invoice what is due of a customer and move on what is collected; what `ledger worker` does."""
-    return _several(session.ledger.invoices.advance_due(customer, command_id=session.command_id))
+    """Invoice what is due of a customer and move on what is collected; what `ledger worker` does.
+
+    A charge that refuses its line is listed with the reason, and does not stop the others.
+    """
+    done = session.ledger.invoices.move_due(customer, command_id=session.command_id)
+    moved = _several([session.ledger.invoices.get(invoice) for invoice in done.invoices])
+    parts = [*moved.parts]
+    if done.failed:
+        rows = [(failed.charge, failed.code, failed.message) for failed in done.failed]
+        columns = ("charge", "code", Column("why", words=True))
+        parts += [render.bad("These could not be invoiced:"), render.table(columns, rows, empty="")]
+    return Shown({"invoices": moved.data, "failed": done.failed}, tuple(parts))
 
 
 @command(app, "advance", writes=True)
@@ -102,6 +118,16 @@ def approve(session: Session, invoice: InvoiceId) -> Shown:
 def retry(session: Session, invoice: InvoiceId) -> Shown:
     """Repeat the step that failed."""
     return show_invoice(session.ledger.invoices.retry(_id(session, invoice), command_id=session.command_id))
+
+
+@command(app, "repeat", writes=True)
+def repeat(session: Session, invoice: InvoiceId) -> Shown:
+    """Repeat the step that failed, as a worker does: what fails as before leaves nothing behind."""
+    invoice_id = _id(session, invoice)
+    moved = session.ledger.invoices.repeat(invoice_id, command_id=session.command_id)
+    shown = show_invoice(session.ledger.invoices.get(invoice_id))
+    told = render.done("It went on.") if moved else render.note("It stands where it stood.")
+    return Shown({"repeated": moved, "invoice": shown.data}, (*shown.parts, "", told))
 
 
 @command(app, "delete", writes=True)
@@ -134,21 +160,20 @@ def edit_line(
     *,
     amount: Annotated[str | None, typer.Option(metavar="AMOUNT", help="What it comes to, before credit.")] = None,
     name: Annotated[str | None, typer.Option(help="What it is called.")] = None,
-    description: Annotated[str | None, typer.Option(help="More about it.")] = None,
+    description: Description = None,
+    metadata: Metadata = None,
     from_: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Of a fee: start of its period.")] = None,
     to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")] = None,
-    percent_off: PercentOff = None,
-    free_units: FreeUnits = None,
+    discounts: DiscountOptions,
 ) -> Shown:
     """Change a line on a draft, a fee or its period, discounts of usage; what it bills changes with it."""
-    if (from_ is None) != (to is None):
-        raise typer.BadParameter("--from and --to go together")
     said: dict[str, Any] = {
         "amount": amount,
         "name": name,
         "description": description,
-        "period": {"from_": from_, "to": to} if from_ is not None else None,
-        "discounts": discounts(percent_off, free_units),
+        "discounts": discounts.written(),
+        **paired("metadata", "--metadata", metadata),
+        **bounds("period", "--from", from_, to),
     }
     changes = {key: value for key, value in said.items() if value is not None}
     edited = session.ledger.invoices.edit_line(_id(session, invoice), line, command_id=session.command_id, **changes)
@@ -168,13 +193,28 @@ def add_fee(
     invoice: InvoiceId,
     amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What it costs, like 25.00.")],
     *,
-    from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the period it is for.")],
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
+    from_: From,
+    to: To,
+    fee: FeeOptions,
+    percent_off: PercentOff = None,
+    feature: FeeFeature = None,
     name: Annotated[str | None, typer.Option(help="What it is called; Fee if left out.")] = None,
+    periods: PeriodOptions,
+    terms: TermOptions,
 ) -> Shown:
     """Put a flat fee on an open invoice by hand."""
     added = session.ledger.invoices.add_fee(
-        _id(session, invoice), amount=amount, period_from=from_, period_to=to, name=name, command_id=session.command_id
+        _id(session, invoice),
+        amount=amount,
+        period_from=from_,
+        period_to=to,
+        feature=feature,
+        name=name,
+        command_id=session.command_id,
+        **fee.terms(),
+        **percentage("percentage_discount", percent_off),
+        **periods.terms(from_, to),
+        **terms.terms(),
     )
     return show_invoice(added)
 
@@ -186,40 +226,27 @@ def add_usage(
     *,
     feature: Annotated[str, typer.Option(help="Key of the feature whose usage it is.")],
     from_: Annotated[str, typer.Option("--from", metavar="TIME", help="Start of the period, which has begun.")],
-    to: Annotated[str, typer.Option("--to", metavar="TIME", help="Its end, exclusive.")],
-    unit: Unit = None,
-    graduated: Graduated = None,
-    volume: Volume = None,
-    package: Package = None,
-    dynamic: Dynamic = None,
-    price: AnyPrice = None,
-    minimum: Minimum = None,
-    maximum: Maximum = None,
-    percent_off: PercentOff = None,
-    free_units: FreeUnits = None,
+    to: To,
+    price: PriceOptions,
+    discounts: DiscountOptions,
     unit_config: UnitConfig = None,
     name: Annotated[str | None, typer.Option(help="What it is called; the feature if left out.")] = None,
+    periods: PeriodOptions,
+    terms: TermOptions,
 ) -> Shown:
     """Put usage over a period on an open invoice by hand; it waits until late usage is in."""
     added = session.ledger.invoices.add_usage(
         _id(session, invoice),
         feature=feature,
-        price=price_of(
-            unit=unit,
-            graduated=graduated,
-            volume=volume,
-            package=package,
-            dynamic=dynamic,
-            price=price,
-            minimum=minimum,
-            maximum=maximum,
-        ),
+        price=price.written(),
         period_from=from_,
         period_to=to,
-        discounts=discounts(percent_off, free_units),
+        discounts=discounts.written(),
         unit_config=parse.json_object(unit_config, "--unit-config"),
         name=name,
         command_id=session.command_id,
+        **periods.terms(from_, to),
+        **terms.terms(),
     )
     return show_invoice(added)
 

@@ -7,9 +7,11 @@ the ledger, with everything else that is wrong, at once.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -72,6 +74,15 @@ def json_object(value: str | None, option: str) -> dict[str, Any] | None:
     if not isinstance(read, dict):
         raise typer.BadParameter(f"{option} is a JSON object, got {value!r}")
     return cast("dict[str, Any]", read)
+
+
+def document(file: Path, option: str) -> dict[str, Any]:
+    """The JSON object in a file, or on standard input where the file is `-`."""
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{option} cannot be read: {error}") from None
+    return json_object(text, option) or {}
 
 
 def price(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 
 from ledger.cli import render
 from ledger.cli.render import Column, Shown
@@ -13,24 +14,47 @@ from ledger.cli.session import Session, command
 app = typer.Typer()
 alone = typer.Typer()
 
+View = Annotated[str, typer.Argument(metavar="VIEW", help="The view's name, as `status` has it.")]
+
 
 @command(app, "status")
 def status(session: Session) -> Shown:
-    """Show every view: its version, and how many positions of the log it is behind."""
+    """Show every view: its version and that of this release, and how many positions of the log it is behind."""
+    versions = session.ledger.projections.versions()
     found = session.ledger.projections.status()
     columns = (
         "view",
         Column("version", right=True),
+        Column("of this release", right=True),
         "state",
         Column("position", right=True),
         Column("behind", right=True),
     )
-    rows = [(v.view, v.version, v.status, v.position, v.behind) for v in found]
-    return Shown(found, (render.table(columns, rows, empty="No views."),))
+    rows = [(v.view, v.version, versions.get(v.view), v.status, v.position, v.behind) for v in found]
+    data = [render.plain_data(v) | {"expected_version": versions.get(v.view)} for v in found]
+    return Shown(data, (render.table(columns, rows, empty="No views."),))
+
+
+@command(app, "catch-up")
+def catch_up(session: Session) -> Shown:
+    """Bring every view to the head of the log; queries do that with the views they read."""
+    position = session.ledger.projections.catch_up()
+    return Shown({"position": position}, (render.done(f"Every view is at position {position}."),))
+
+
+@command(app, "verify")
+def verify(session: Session, view: View) -> Shown:
+    """Compare a view with its events, folded anew, and change nothing. Exit code 1 if it is not what they say."""
+    found = session.ledger.projections.verify(view)
+    parts: list[RenderableType] = [
+        render.facts(view, {"position": found.position, "rows": found.rows, "differing": found.differing})
+    ]
+    parts += [render.bad(str(difference)) for difference in found.differences]
+    return Shown(found, tuple(parts), exit_code=0 if found.equal else 1)
 
 
 @command(app, "rollback")
-def rollback(session: Session, view: Annotated[str, typer.Argument(metavar="VIEW", help="The view's name.")]) -> Shown:
+def rollback(session: Session, view: View) -> Shown:
     """Put back a view as it was before its last rebuild."""
     session.ledger.projections.rollback(view)
     return status(session)

@@ -16,6 +16,7 @@ from rich.console import RenderableType
 
 from ledger.cli import parse, render
 from ledger.cli.render import Advance, Shown
+from ledger.cli.shared import Shared
 
 if TYPE_CHECKING:
     from ledger.facade import Ledger
@@ -106,19 +107,27 @@ def command(
 
     `writes`: it appends events, and can be tried with --dry-run and repeated with --command-id. `tries`: it can be
     tried. `creates`: it makes the database where there is none; every other command wants one that is there.
-    `goes_on`: it appends events until it is stopped, so there is no one command to try or to repeat.
+    `goes_on`: it appends events until it is stopped, so there is no one command to try or to repeat. An argument that
+    is `Shared` stands for all of its options.
     """
     shared = _ALWAYS + (_TRYING if writes or tries else ()) + (_WRITING if writes else _ACTING if goes_on else ())
 
     def register(function: Callable[Concatenate[Session, P], Shown]) -> Callable[Concatenate[Session, P], Shown]:
         def run(**given: Any) -> int:
             options = Options(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+            given |= {name: kind.taken_from(given) for name, kind in together.items()}
             with session(options, create=creates and not options.dry_run) as opened:
                 shown = _carry_out(function, opened, given)
             render.show(shown, as_json=options.json)
             return shown.exit_code
 
-        _, *own = inspect.signature(function, eval_str=True).parameters.values()
+        _, *taken = inspect.signature(function, eval_str=True).parameters.values()
+        together: dict[str, type[Shared]] = {
+            each.name: each.annotation
+            for each in taken
+            if isinstance(each.annotation, type) and issubclass(each.annotation, Shared)
+        }
+        own = [option for each in taken for option in _options_of(each, together.get(each.name))]
         app.command(name)(_as_function(run, function.__name__, function.__doc__, [*own, *shared]))
         return function
 
@@ -151,6 +160,10 @@ def _carry_out(function: Callable[..., Shown], opened: Session, given: dict[str,
     told: list[RenderableType] = ["", render.heading("Dry run: nothing was written.")]
     told += ["These events would have been:", render.table(columns, rows, empty="")] if rows else []
     return Shown({"dry_run": True, "answer": shown.data, "events": events}, (*shown.parts, *told), shown.exit_code)
+
+
+def _options_of(parameter: inspect.Parameter, together: type[Shared] | None) -> list[inspect.Parameter]:
+    return together.parameters() if together is not None else [parameter]
 
 
 def _event(record: Any) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ledger.cli import parse, render
-from ledger.cli.customers import AutoApprove, Interval, Limit, Progressive, Terms, Zone
+from ledger.cli.customers import ProfileOptions
 from ledger.cli.render import Shown
 from ledger.cli.session import Session, command
 
@@ -21,14 +21,11 @@ def init(
     policies: Annotated[
         str | None, typer.Option(help="The bundle of policies: standard (where nothing is said) or reference.")
     ] = None,
-    collection_interval: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long to wait for late usage after a period: P2D.")
-    ] = None,
-    zone: Annotated[str | None, typer.Option(help="IANA zone of calendar arithmetic: UTC.")] = None,
+    *,
+    profile: ProfileOptions,
 ) -> Shown:
     """Make the database and open the namespace. On a ledger that is there it changes only what is named."""
     from ledger import Policies
-    from ledger.commands import said_by
 
     bundles = {"standard": Policies.standard, "reference": Policies.reference}
     if policies is not None and policies not in bundles:
@@ -36,10 +33,8 @@ def init(
     group = session.ledger.settings
     if policies is not None:
         group.change_policies(bundles[policies](), command_id=session.command_id)
-    if collection_interval is not None or zone is not None:
-        said = {"collection_interval": collection_interval, "zone": zone}
-        changed = {name: value for name, value in said.items() if value is not None}
-        group.change_default_profile(**said_by(group.get().profile) | changed, command_id=session.command_id)
+    if profile.said():
+        _change_profile(session, profile, part=":profile")
     return _shown(session)
 
 
@@ -50,30 +45,9 @@ def show(session: Session) -> Shown:
 
 
 @command(settings, "set", writes=True)
-def set_(
-    session: Session,
-    *,
-    collection_interval: Interval = None,
-    zone: Zone = None,
-    progressive_billing: Progressive = None,
-    auto_approve: AutoApprove = None,
-    payment_terms: Terms = None,
-    advance_limit: Limit = None,
-) -> Shown:
+def set_(session: Session, *, profile: ProfileOptions) -> Shown:
     """Change the default billing profile; what is left out stays as it is."""
-    from ledger.commands import said_by
-
-    said: dict[str, object] = {
-        "collection_interval": collection_interval,
-        "zone": zone,
-        "progressive_billing": progressive_billing,
-        "auto_approve": auto_approve,
-        "payment_terms": payment_terms,
-        "advance_limit": advance_limit,
-    }
-    changed = {name: value for name, value in said.items() if value is not None}
-    group = session.ledger.settings
-    group.change_default_profile(**said_by(group.get().profile) | changed, command_id=session.command_id)
+    _change_profile(session, profile)
     return _shown(session)
 
 
@@ -113,6 +87,20 @@ def tax(
     return _shown(session)
 
 
+def _change_profile(session: Session, profile: ProfileOptions, part: str = "") -> None:
+    """Change the default profile; what is left out stays as it is, where the library replaces the whole.
+
+    `part`: which part of its command line this is, where that sends more than one command under one id.
+    """
+    from ledger.commands import said_by
+
+    group, command_id = session.ledger.settings, session.command_id
+    group.change_default_profile(
+        **said_by(group.get().profile) | profile.said(),
+        command_id=f"{command_id}{part}" if command_id is not None else None,
+    )
+
+
 def _shown(session: Session) -> Shown:
     state = session.ledger.settings.get()
     profile = render.plain_data(state.profile)
@@ -126,4 +114,5 @@ def _shown(session: Session) -> Shown:
     policies = state.policies
     values |= {name.replace("_", " "): getattr(policies, name) for name in policies.__struct_fields__}
     values |= {"tax codes": state.tax.codes} if state.tax is not None else {}
+    values |= {"books closed until": state.closed_until} if state.closed_until is not None else {}
     return Shown(state, (render.facts("Ledger", values),))

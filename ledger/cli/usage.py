@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -67,13 +67,21 @@ def import_(
     customer_column: Annotated[str | None, typer.Option(help="Or the column that names the customer.")] = None,
     time_column: Annotated[str, typer.Option(help="The column of the event's time.")] = "time",
     meter: Annotated[
-        list[str] | None, typer.Option(metavar="METER=COLUMN", help="A meter and its column; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="METER[=COLUMN]", help="A meter and its column, none where it counts rows; may be repeated."
+        ),
     ] = None,
     meter_column: Annotated[str | None, typer.Option(help="Or the column that names the meter.")] = None,
     value_column: Annotated[str | None, typer.Option(help="The column of the value, beside --meter-column.")] = None,
     id_column: Annotated[
         str | None, typer.Option(help="The column of the event's id; without it, ids are made of the rows.")
     ] = None,
+    property: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COLUMN", help="A property of the events and its column; may be repeated."),
+    ] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between the columns of a .csv; a comma if left out.")] = None,
     assume_utc: Annotated[bool, typer.Option("--assume-utc", help="Times without a zone are UTC.")] = False,
     from_: From = None,
     to: To = None,
@@ -87,7 +95,8 @@ def import_(
     given: dict[str, Any] = {
         "customer": customer,
         "customer_column": customer_column,
-        "meters": parse.pairs(meter or (), "--meter") or None,
+        "meters": _meters(meter or ()) or None,
+        "properties": parse.pairs(property or (), "--property") or None,
         "meter_column": meter_column,
         "value_column": value_column,
         "id_column": id_column,
@@ -97,6 +106,10 @@ def import_(
     }
     mapping = {name: value for name, value in given.items() if value is not None}
     is_csv = file.suffix.lower() == ".csv"
+    if delimiter is not None:
+        if not is_csv or len(delimiter) != 1:
+            raise typer.BadParameter("--delimiter is one character, between the columns of a .csv")
+        mapping["delimiter"] = delimiter
     if not is_csv and not mapping.keys() & {"meters", "meter_column"}:
         mapping |= {"meter_column": "meter", "value_column": "value"}
         mapping = {"customer_column": "customer", "id_column": "id"} | mapping
@@ -120,15 +133,19 @@ def quantity(
     by: Annotated[
         str | None, typer.Option(metavar="PROPERTY", help="By value of this property of the usage events.")
     ] = None,
+    stored_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="From the usage stored before this time; all if left out.")
+    ] = None,
 ) -> Shown:
     """What a meter answers for a window of event time, from the usage stored so far."""
     start, end = parse.moment(from_, "--from"), parse.moment(to, "--to")
+    cut = parse.moment(stored_before, "--stored-before")
     if by is not None:
-        parts = session.ledger.usage.by_property(customer, meter, by, start, end)
+        parts = session.ledger.usage.by_property(customer, meter, by, start, end, stored_at_lt=cut)
         rows = [{"value": value, "quantity": amount} for value, amount in parts.items()]
         columns = (by, Column("quantity", right=True))
         return Shown(rows, (render.table(columns, [tuple(row.values()) for row in rows], empty="Nothing was used."),))
-    answer = session.ledger.usage.quantity(customer, meter, start, end)
+    answer = session.ledger.usage.quantity(customer, meter, start, end, stored_at_lt=cut)
     data = {"customer": customer, "meter": meter, "from": start, "to": end, "quantity": answer.quantity}
     return Shown(data, (render.facts(f"{meter} of {customer}", {k: data[k] for k in ("from", "to", "quantity")}),))
 
@@ -176,7 +193,7 @@ def late_rows(found: Sequence[LateUsage]) -> list[Any]:
 @command(app, "conflicts")
 def conflicts(session: Session) -> Shown:
     """List usage that was set aside, because its id was stored before with another content."""
-    found = session.ledger.usage.conflicts()
+    found = list(_conflicts(session))
     columns = ("source", "id", "customer", "meter", "time", Column("value", right=True), "stored")
     rows = [
         (e.source, e.id, e.customer, e.meter, e.time, e.value, stored.stored_at)
@@ -184,6 +201,19 @@ def conflicts(session: Session) -> Shown:
         for e in [stored.event]
     ]
     return Shown(found, (render.table(columns, rows, empty="No usage was set aside."),))
+
+
+def _conflicts(session: Session) -> Iterator[Any]:
+    """Everything that was set aside, page by page."""
+    after = 0
+    while page := session.ledger.usage.conflicts(after=after):
+        yield from page
+        after = page[-1].place
+
+
+def _meters(said: Sequence[str]) -> dict[str, str | None]:
+    """Meters and their columns; none for a meter that counts rows."""
+    return {meter: column or None for meter, _, column in (each.partition("=") for each in said)}
 
 
 def _ingested(report: Any) -> tuple[object, tuple[Any, ...]]:

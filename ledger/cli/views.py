@@ -22,6 +22,8 @@ AsOf = Annotated[str | None, typer.Option(metavar="TIME", help="Booked by this t
 RecordedAsOf = Annotated[
     str | None, typer.Option(metavar="TIME", help="As known at this time, or up to a position; all if left out.")
 ]
+Feature = Annotated[str | None, typer.Option(help="Only credit that can pay for this feature.")]
+Unrestricted = Annotated[bool, typer.Option("--unrestricted", help="Only credit that pays for everything.")]
 
 
 @command(app, "balance")
@@ -32,8 +34,8 @@ def balance(
     *,
     as_of: AsOf = None,
     recorded_as_of: RecordedAsOf = None,
-    feature: Annotated[str | None, typer.Option(help="Only credit that can pay for this feature.")] = None,
-    unrestricted: Annotated[bool, typer.Option("--unrestricted", help="Only credit that pays for everything.")] = False,
+    feature: Feature = None,
+    unrestricted: Unrestricted = False,
 ) -> Shown:
     """Show a customer's balance: the credit that is left, less usage that had none.
 
@@ -50,6 +52,72 @@ def balance(
     return Shown(found, _balance(found))
 
 
+@command(app, "live-balance")
+def live_balance(
+    session: Session,
+    customer: Customer,
+    currency: Annotated[str, typer.Argument(metavar="CURRENCY", help="In which currency.")] = "USD",
+    *,
+    feature: Feature = None,
+    unrestricted: Unrestricted = False,
+) -> Shown:
+    """Show a customer's balance of now with what is used and not booked yet, and credit that is on its way."""
+    found = session.ledger.live.balance(customer, currency, feature=feature, unrestricted=unrestricted)
+    rows = [(words, render.amount(getattr(found, name), found.currency)) for name, words in _LIVE.items()]
+    code = Column(found.currency.code, right=True)
+    parts: list[RenderableType] = [
+        render.heading(f"{customer} at {render.moment(found.at)}"),
+        render.table(("balance", code), rows, empty=""),
+    ]
+    if found.impacts:
+        charges = [
+            (each.charge, each.feature, each.mode, render.amount(each.amount, found.currency)) for each in found.impacts
+        ]
+        parts += ["", render.table(("charge", "feature", "settlement", code), charges, empty="")]
+    return Shown(found, tuple(parts))
+
+
+@command(app, "addresses")
+def addresses(
+    session: Session,
+    customer: Customer,
+    currency: Annotated[str, typer.Argument(metavar="CURRENCY", help="In which currency.")] = "USD",
+    *,
+    as_of: AsOf = None,
+    recorded_as_of: RecordedAsOf = None,
+) -> Shown:
+    """Show a customer's balance address by address: account, cost basis, priority, features, tax."""
+    found = session.ledger.views.addresses(
+        customer,
+        currency,
+        as_of=parse.moment(as_of, "--as-of"),
+        recorded_as_of=parse.moment_or_position(recorded_as_of, "--recorded-as-of"),
+    )
+    unit = session.ledger.catalogue.currency(currency)
+    columns = (
+        "account",
+        Column(unit.code, right=True),
+        Column("cost basis", right=True),
+        Column("priority", right=True),
+        "pays for",
+        "stage",
+        "tax",
+    )
+    rows = [
+        (
+            each.account,
+            render.amount(each.amount, unit),
+            each.cost_basis,
+            each.credit_priority,
+            each.features or "everything",
+            each.authorization,
+            each.tax_code,
+        )
+        for each in found
+    ]
+    return Shown(found, (render.table(columns, rows, empty="Nothing is booked."),))
+
+
 @command(app, "entries")
 def entries(
     session: Session,
@@ -57,6 +125,7 @@ def entries(
     currency: Annotated[str | None, typer.Argument(metavar="CURRENCY", help="In this currency alone.")] = None,
     *,
     as_of: Annotated[str | None, typer.Option(metavar="TIME", help="Booked by this time.")] = None,
+    booked_from: Annotated[str | None, typer.Option(metavar="TIME", help="Booked from this time on.")] = None,
     recorded_as_of: RecordedAsOf = None,
     account: Annotated[str | None, typer.Option(help="Of this account alone, like customer_fbo or wash.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, up to 1000.")] = 100,
@@ -69,6 +138,7 @@ def entries(
         currency,
         as_of=parse.moment(as_of, "--as-of"),
         recorded_as_of=parse.moment_or_position(recorded_as_of, "--recorded-as-of"),
+        booked_from=parse.moment(booked_from, "--booked-from"),
         account=account,
         limit=limit,
         after=after,
@@ -85,16 +155,20 @@ def entries(
 @command(app, "runs")
 def runs(
     session: Session,
-    customer: Customer,
+    customer: Annotated[str | None, typer.Argument(metavar="CUSTOMER", help="Of this customer alone.")] = None,
     charge: Annotated[str | None, typer.Option(metavar="ID", help="Of this charge alone.")] = None,
+    *,
+    voided: Annotated[
+        bool | None, typer.Option("--voided/--not-voided", help="Only those that were voided, or that were not.")
+    ] = None,
 ) -> Shown:
-    """List a customer's realization runs: those that are current, then those that are done."""
+    """List realization runs: those that are current, then those that are done."""
     views = session.ledger.views
-    session.ledger.customers.get(customer)
-    found = [
-        *render.all_pages(lambda after: views.current_runs(customer, charge=charge, after=after)),
-        *render.all_pages(lambda after: views.prior_runs(customer, charge=charge, after=after)),
-    ]
+    if customer is not None:
+        session.ledger.customers.get(customer)
+    current = render.all_pages(lambda after: views.current_runs(customer, charge=charge, after=after))
+    prior = render.all_pages(lambda after: views.prior_runs(customer, charge=charge, voided=voided, after=after))
+    found = [*(() if voided else current), *prior]
     columns = (
         "run",
         "feature",
@@ -175,6 +249,7 @@ _FIGURES = {
     "bad_debt": "bad debt",
 }
 _ALWAYS = ("settled", "fbo", "advance")
+_LIVE = {"settled": "settled", "live": "with what is not booked yet", "pending": "credit on its way"}
 
 
 def _posting(posting: Posting) -> tuple[Any, ...]:

@@ -29,13 +29,14 @@ from aggregates.invoices.effects import (
     LineCredited,
     LineIssued,
     LinePaymentAuthorized,
+    LinePaymentFailed,
     LinePaymentSettled,
     LineRemoved,
 )
 from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import Status
 from aggregates.policies import Invoicing, Policies
-from aggregates.values.errors import PreconditionFailed, Unavailable
+from aggregates.values.errors import PreconditionFailed, Unavailable, ValidationFailed
 from aggregates.values.period import Period
 from ledger.facade import Ledger
 from ledger.ports import Effect, SettableClock
@@ -252,6 +253,54 @@ def test_what_the_system_does_not_take_is_handed_over_again_and_nothing_before_i
     assert ledger.outside.deliver() == 0
 
 
+def test_what_waits_is_listed_page_by_page_until_it_is_handed_over(ledger: Ledger) -> None:
+    charges = [fee(ledger).id for _ in range(3)]
+
+    first = ledger.outside.waiting(limit=2)
+    rest = ledger.outside.waiting(limit=2, after=first.next)
+
+    assert [effect.charge for effect in (*first.items, *rest.items)] == charges
+    assert rest.next is None
+    assert ledger.outside.deliver() == 3
+    assert ledger.outside.waiting().items == ()
+    with pytest.raises(ValidationFailed):
+        ledger.outside.waiting(limit=0)
+
+
+def test_somebody_else_may_take_what_waits_and_the_system_is_not_told_again(ledger: Ledger, billing: Billing) -> None:
+    charge, other = fee(ledger), Billing()
+
+    assert ledger.outside.deliver(to=other) == 1
+
+    assert (set(other.waiting), billing.waiting) == ({charge.id}, {})
+    assert ledger.outside.deliver() == 0
+
+
+def test_a_dry_run_hands_nothing_over(ledger: Ledger) -> None:
+    fee(ledger)
+    other = Billing()
+
+    with ledger.dry_run() as trial:
+        assert trial.outside.deliver(to=other) == 0
+
+    assert other.seen == []
+    assert len(ledger.outside.waiting().items) == 1
+
+
+def test_a_notice_with_text_that_cannot_be_kept_is_refused_before_anything_is_written(ledger: Ledger) -> None:
+    charge = fee(ledger)
+    made(ledger, charge)
+    before = ledger.store.head()
+
+    with pytest.raises(ValidationFailed) as refused:
+        ledger.outside.tell(
+            LinePaymentFailed(**names(charge), released=Decimal(0), released_net=Decimal(0), reason="a\x00b")  # type: ignore[arg-type]
+        )
+
+    assert [finding.path for finding in refused.value.findings] == ["notice.reason"]
+    assert ledger.store.head() == before
+
+
 def test_a_delivery_that_was_not_recorded_is_repeated(ledger: Ledger, billing: Billing, store_url: str) -> None:
     """Killed between handing over and recording: the system is handed the same effect, and knows it."""
     charge = fee(ledger)
@@ -272,6 +321,7 @@ def test_a_ledger_that_makes_its_own_invoices_is_told_nothing() -> None:
         with pytest.raises(PreconditionFailed, match="inside"):
             made(ledger, charge)
         assert ledger.outside.deliver() == 0
+        assert ledger.outside.waiting().items == ()
 
 
 def test_no_invoice_is_made_inside_as_long_as_they_are_made_outside(ledger: Ledger) -> None:

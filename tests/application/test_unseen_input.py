@@ -84,6 +84,7 @@ LOOKS: dict[str, Callable[[Ledger, str], Any]] = {
     "customers.get": lambda ledger, text: ledger.customers.get(text),
     "catalogue.meter": lambda ledger, text: ledger.catalogue.meter(text),
     "catalogue.feature": lambda ledger, text: ledger.catalogue.feature(text),
+    "catalogue.cost_bases": lambda ledger, text: ledger.catalogue.cost_bases(text),
     "catalogue.currency": lambda ledger, text: ledger.catalogue.currency(text),
     "charges.list": lambda ledger, text: ledger.charges.list(text),
     "charges.get": lambda ledger, text: ledger.charges.get(text),

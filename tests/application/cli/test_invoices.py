@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.application.test_taxes import NineteenPerCent, billed, opened
 from tests.support.commandline import Run
 
 JANUARY = ("--from", "2026-01-01", "--to", "2026-02-01")
@@ -112,6 +113,56 @@ def test_what_is_overdue_is_listed(shop: Run) -> None:
     assert shop("invoice", "list", "--overdue", "--json", "--now", "2026-01-31").data == []
     [late] = shop("invoice", "list", "acme", "--overdue", "--json", "--now", "2026-02-02").data
     assert late["open"] == "100.00"
+
+
+def test_invoices_are_listed_by_number_by_a_day_and_the_newest_first(shop: Run) -> None:
+    for amount in ("120", "60"):
+        shop("invoice", "approve", drafted(shop, amount)["invoice"], *NEW_YEAR)
+
+    def listed(*options: str) -> list[str]:
+        found = shop("invoice", "list", *options, "--json", *NEW_YEAR).data
+        return [each["issued"]["number"]["text"] for each in found]
+
+    assert listed() == ["INV-000001", "INV-000002"]
+    assert listed("--newest-first") == ["INV-000002", "INV-000001"]
+    assert listed("--number", "INV-000002") == ["INV-000002"]
+    assert listed("--overdue-on", "2026-01-31") == []
+    assert listed("--overdue-on", "2026-02-01") == ["INV-000001", "INV-000002"]
+    assert shop("invoice", "list", "--overdue", "--overdue-on", "2026-02-01", code=2).err
+
+
+def test_a_charge_that_refuses_its_line_is_told_beside_what_was_invoiced(shop: Run) -> None:
+    """60.00 less 20.00 of credit are invoiced; of the tokens nobody has said what they are worth."""
+    shop("currency", "define", "TOK", "--precision", "0", *NEW_YEAR)
+    fee = ("charge", "create-fee", "acme", "60", *JANUARY, "--settlement", "invoice", "--json")
+    shop(*fee, "--now", "2025-12-31")
+    tokens = shop(*fee, "--currency", "TOK", "--fiat-currency", "USD", "--now", "2025-12-31").data["id"]
+
+    done = shop("invoice", "due", "acme", "--json", *NEW_YEAR).data
+
+    assert [each["totals"]["total"] for each in done["invoices"]] == ["40.00"]
+    assert [(each["charge"], each["code"]) for each in done["failed"]] == [(tokens, "cost_basis_not_effective")]
+    told = shop("invoice", "due", "acme", *NEW_YEAR).out
+    assert "No invoices." in told
+    assert "cost_basis_not_effective" in told.split("These could not be invoiced:")[1]
+    assert shop("invoice", "due", "nobody", "--json", code=4).error["code"] == "customer_not_found"
+
+
+def test_a_failed_step_is_repeated_and_what_did_not_fail_stays_as_it_is(run: Run) -> None:
+    """The tax office did not answer when 100.00 were issued; then they are issued without it."""
+    office = NineteenPerCent()
+    office.failing = 1_000
+    with opened("sqlite:///ledger.db", office) as ledger:
+        invoice = str(billed(ledger))
+    at = ("--now", "2026-01-01")
+
+    first = run("invoice", "repeat", invoice, "--json", *at).data
+    again = run("invoice", "repeat", invoice, "--json", *at).data
+
+    assert (first["repeated"], first["invoice"]["status"]) == (True, "payment_processing.pending")
+    assert (again["repeated"], again["invoice"]["open"]) == (False, "100.00")
+    assert "It stands where it stood." in run("invoice", "repeat", "INV-000001", *at).out
+    assert run("invoice", "repeat", "INV-9", "--json", code=4).error["code"] == "invoice_not_found"
 
 
 def test_a_dry_run_shows_the_invoice_and_writes_nothing(shop: Run) -> None:
