@@ -140,13 +140,21 @@ def _oldest_first(item: Slice) -> tuple[Instant, tuple[UUID, str, str, int]]:
 
 
 def post_backfill(
-    postings: Postings, lot: Lot, parts: Sequence[Part], attribution: Instant, at: When, *, reallocated: bool = False
+    postings: Postings,
+    lot: Lot,
+    parts: Sequence[Part],
+    attribution: Instant,
+    at: When,
+    *,
+    releases: Postings | None = None,
+    reallocated: bool = False,
 ) -> list[BackfillElement]:
     """Attribute and translate each part; credit that expires is released from its plan at once.
 
     A part whose slice is booked after the grant's effective time was issued with the rest: ordinary credit until
     that time, when cover takes it out again (decision 36). 100 effective 1 January over an advance of 40 booked 31
-    January shows 100 in between and 60 after. Credit that is `reallocated` was ordinary credit until now.
+    January shows 100 in between and 60 after. Credit that is `reallocated` was ordinary credit until now. `releases`
+    takes the releases, for a group that posts the plan later on.
     """
     elements: list[BackfillElement] = []
     for item, amount in parts:
@@ -167,7 +175,7 @@ def post_backfill(
                 booked_at=booked.booked_at,
                 accounting_date=_other(booked),
                 entry=entry,
-                released_at=post_release(postings, lot, amount, booked, item.charge),
+                released_at=post_release(postings if releases is None else releases, lot, amount, booked, item.charge),
                 through_balance=through_balance,
             )
         )

@@ -1,8 +1,9 @@
 """Credit purchases: granting their credit, and the payments for it (ledger §6.1).
 
 One group grants: first what covers open advance, then the issue of the rest; for promotional credit the payment of
-the full amount; for credit that expires the plan. Payments come later, or earlier: they only move receivable and
-wash. Where the credit amount and the fiat amount differ, the brokerage stands between them.
+the full amount; for credit that expires the plan, and a release for each part that covers advance. Payments come
+later, or earlier: they only move receivable and wash. Where the credit amount and the fiat amount differ, the
+brokerage stands between them.
 """
 
 from __future__ import annotations
@@ -65,11 +66,13 @@ def grant(pool: CreditPool, request: Grant) -> CreditGranted:
     at = when(request.effective_at, request)
     attribution = min(instant(request.now), request.effective_at)
     parts = advance.plan_backfill(pool, lot, amount)
-    postings = Postings()
-    elements = advance.post_backfill(postings, lot, parts, attribution, at)
+    postings, releases = Postings(), Postings()
+    elements = advance.post_backfill(postings, lot, parts, attribution, at, releases=releases)
     issued = amount - sum((part.amount for part in elements if not part.through_balance), ZERO)
     promotional = request.settlement is PurchaseSettlement.PROMOTIONAL
     _post_issue(postings, lot, issued, amount, at, settled=promotional)
+    for release in releases.all():
+        postings.add(release)
     return CreditGranted(
         currency=pool.currency,
         purchase=request.purchase,

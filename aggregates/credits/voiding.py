@@ -7,6 +7,7 @@ is not yet effective is cancelled instead: everything booked for it is undone at
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 import msgspec
 
@@ -44,6 +45,7 @@ def void(pool: CreditPool, request: Void) -> CreditVoided | None:
     postings = Postings()
     at = when(request.booked_at, request)
     parts = post_taken_back(postings, left, at)
+    _take_gift_back(postings, known, request.purchase, parts, at)
     voided = sum((part.amount for part in parts), ZERO)
     owed = Adjusted()
     if request.payment_adjustment is not PaymentAdjustment.NONE:
@@ -124,6 +126,20 @@ def post_taken_back(postings: Postings, left: list[tuple[Lot, Decimal]], at: Whe
         )
         parts.append(part)
     return tuple(parts)
+
+
+def _take_gift_back(
+    postings: Postings, known: Purchase, purchase: UUID, parts: tuple[VoidedPart, ...], at: When
+) -> None:
+    """Undo the payment of promotional credit of a custom currency: receivable[unknown] -x, wash +x.
+
+    Receivable of unknown cost basis is advance and part of the customer's balance (ledger §9, §16.7): 12 given and
+    voided would still be a balance of 12. Fiat promotions cost 0, and theirs stays open as §6.8 has it.
+    """
+    if known.settlement is PurchaseSettlement.PROMOTIONAL:
+        for part in parts:
+            if part.route.cost_basis is None:
+                postings.add(templates.refund(part.route, part.amount, at, source=purchase))
 
 
 def _no_more_than(request: Void, left: list[tuple[Lot, Decimal]]) -> list[tuple[Lot, Decimal]]:

@@ -13,7 +13,8 @@
     ├─ InvalidFlowDirection                           §4.6  value flowing backwards on one side only
     ├─ AuthorizationMismatch                          §4.7  cash against a receivable that is not authorized
     ├─ ReceivableTransitionNotSupported               §4.8  a move within receivables that has no meaning
-    ├─ CostBasisTranslationInvalid                    §4.9  a move within fbo or accrued that has no meaning
+    ├─ CostBasisTranslationInvalid                    §4.9  a move within one account that has no meaning
+    ├─ UnknownCostBasisRequired                       §4.9  a move within one account between known cost bases
     ├─ RouteFieldMismatch                             §4.10 an entry without a partner of its route
     ├─ AmountNotPositive                              §4    a template asked for zero or less
     └─ CorrectionExceedsAvailable                     §5    more undone than is left uncorrected
@@ -108,9 +109,16 @@ class ReceivableTransitionNotSupported(JournalRefusal):
 
 @dataclass(eq=False)
 class CostBasisTranslationInvalid(JournalRefusal):
-    """A transaction within fbo or accrued does not translate between known and unknown cost basis (ledger §4.9)."""
+    """A transaction within one account has no side of known cost basis, or mixes the two (ledger §4.8, §4.9)."""
 
     code: ClassVar[str] = "known_cost_basis_required"
+
+
+@dataclass(eq=False)
+class UnknownCostBasisRequired(JournalRefusal):
+    """A transaction within one account moves value between known cost bases: 1 to 0.5 (ledger §4.8, §4.9)."""
+
+    code: ClassVar[str] = "unknown_cost_basis_required"
 
 
 @dataclass(eq=False)

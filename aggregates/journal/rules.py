@@ -148,7 +148,11 @@ def _check_within(account: Account, entries: Sequence[Entry], *, reducing: bool)
         return
     known = [entry for entry in entries if entry.route.cost_basis is not None]
     unknown = [entry for entry in entries if entry.route.cost_basis is None]
-    if not known or not unknown or _mixed(known) or _mixed(unknown):
+    if not unknown:
+        raise refusals.UnknownCostBasisRequired(
+            detail=f"within {account}, value is attributed from unknown cost basis; every entry here has a known one"
+        )
+    if not known or _mixed(known) or _mixed(unknown):
         raise refusals.CostBasisTranslationInvalid(
             detail=f"within {account}, value moves between known and unknown cost basis only"
         )

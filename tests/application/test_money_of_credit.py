@@ -176,6 +176,27 @@ def test_a_custom_currency_is_sold_used_and_refunded_in_fiat(ledger: Ledger) -> 
     ledger.close()
 
 
+def test_a_gift_of_a_custom_currency_is_gone_when_it_is_voided(ledger: Ledger) -> None:
+    ledger.catalogue.define_currency("TOK", precision=0)
+    gift = ledger.credits.grant("acme", "1000", "TOK").id
+    january_charge(ledger, currency="TOK")
+    used(ledger, "400", "2026-01-20T00:00:00Z")
+    at(ledger, "2026-02-03T00:01:00Z")
+    ledger.charges.advance("acme")
+    ledger.credits.void(gift)
+
+    tokens = ledger.views.balance("acme", "TOK")
+    assert [tokens.settled, tokens.accrued, tokens.receivable_open] == [0, 400, 0]
+    listed = ledger.statements.transactions("acme", "TOK").items
+    assert [(row.type, row.amount, row.balance_after) for row in listed] == [
+        ("voided", -600, 0),
+        ("consumed", -400, 600),
+        ("funded", 1000, 1000),
+    ]
+    assert ledger.audit.verify().sound
+    ledger.close()
+
+
 def test_what_is_dated_into_closed_books_is_booked_on_the_first_open_instant(ledger: Ledger) -> None:
     ledger.credits.grant("acme", "50", expires_at="2026-02-01T00:00:00Z")
     january_charge(ledger)

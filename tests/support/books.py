@@ -12,13 +12,19 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from aggregates.credits.events import CreditCollected, CreditGranted, CreditReturned, SlicesSealed
+from aggregates.credits.events import (
+    CreditCollected,
+    CreditGranted,
+    CreditReturned,
+    PurchaseSettlement,
+    SlicesSealed,
+)
 from aggregates.credits.lineage import lineage
 from aggregates.credits.pool import CreditPool, Lot
 from aggregates.credits.state import evolve, unsealed
 from aggregates.event import AnyRecorded, DomainEvent, Recorded
 from aggregates.journal.chart import Account
-from aggregates.journal.postings import Template, Transaction, currency_sums
+from aggregates.journal.postings import Template, currency_sums
 from aggregates.values.decimals import ZERO, exact
 from aggregates.values.money import Currency
 from projections.balances import PostingRow, posting_rows
@@ -179,16 +185,17 @@ def _check_provenance(book: Book) -> None:
         for charge in {*collected, *segments}:
             assert segments[charge] == collected[charge], f"lineage of {charge}"
     uncovered = sum((s.uncovered for key in book.pool.charges for s in book.pool.slices_of(key)), ZERO)
-    if not any(_owes_of_unknown_cost(transaction) for r in book.records for transaction in r.body.transactions):
+    if not any(_owes_of_unknown_cost(record.body) for record in book.records):
         owed = book.sum(Account.RECEIVABLE, cost_basis=None, currency=book.currency)
         assert owed == -uncovered, f"advance owed {owed}, uncovered {uncovered}"
 
 
-def _owes_of_unknown_cost(transaction: Transaction) -> bool:
-    """Whether a grant of unknown cost basis left something owed, which is no advance."""
-    return transaction.template is Template.ISSUE and any(
-        entry.account is Account.FBO and entry.route.cost_basis is None and entry.spend is None
-        for entry in transaction.entries
+def _owes_of_unknown_cost(body: DomainEvent) -> bool:
+    """Whether an opening balance of unknown cost basis left something owed, which is no advance."""
+    return (
+        isinstance(body, CreditGranted)
+        and body.route.cost_basis is None
+        and body.settlement is not PurchaseSettlement.PROMOTIONAL
     )
 
 

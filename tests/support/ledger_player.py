@@ -23,6 +23,7 @@ from aggregates.credits.events import (
     VoidedPart,
 )
 from aggregates.credits.pool import Lot
+from aggregates.credits.refusals import UnsupportedSettlementMode
 from aggregates.credits.requests import (
     AccrueUsage,
     CancelGrant,
@@ -56,6 +57,7 @@ from projections.balances import (
 )
 from tests.support.books import EPOCH, Book, check_invariants, ordered_id
 from tests.support.ledger_expectations import Charge, Expectations, Op, codes_of, currency_of, number, optional
+from tests.support.ledger_format import check_expectation, check_operation
 
 _POST_TEMPLATE = Template.COVER
 """Raw transactions need some template; this one has no exception in any rule."""
@@ -91,6 +93,8 @@ class Player(Expectations):
                 self.operate(op)
             except LedgerError as error:
                 refusal = error
+        for name, wanted in expected.items():
+            check_expectation(name, wanted)
         if "error" in expected:
             assert refusal is not None, f"{place}: expected {expected['error']}, nothing was refused"
             assert expected["error"] in codes_of(refusal), f"{place}: {refusal!r} is not {expected['error']}"
@@ -101,8 +105,16 @@ class Player(Expectations):
                 getattr(self, f"expect_{name}")(wanted, f"{place}: {name}")
 
     def operate(self, op: Op) -> None:
+        check_operation(op)
         self.last, self.answer = None, {}
-        getattr(self, f"do_{op['op']}")(op)
+        before, refusal = self.position, None
+        try:
+            getattr(self, f"do_{op['op']}")(op)
+        except LedgerError as error:
+            refusal = error
+        if refusal is not None:
+            assert self.position == before, f"{op['op']} was refused ({refusal}) after something had been booked"
+            raise refusal
         for book in self.books.values():
             check_invariants(book)
 
@@ -307,7 +319,8 @@ class Player(Expectations):
         self.allocations[op["charge"]] += [allocation.id for allocation in allocated]
         self.answer["allocations"] = [allocation.amount for allocation in allocated]
         if op["charge"] in self.charges:
-            self.charges[op["charge"]].final = op.get("final", True)
+            charged = self.charges[op["charge"]]
+            charged.final = op.get("final", charged.final_when_collected)
 
     def do_correct(self, op: Op) -> None:
         book = self.book(op)
@@ -342,8 +355,14 @@ class Player(Expectations):
         self.record(book, d.accrue_usage(book.pool, request))
 
     def _invoice_payment(self, op: Op) -> InvoicePayment:
+        """Payments reach charges that are invoiced; what they pay says at which cost basis it was accrued."""
+        charge, basis = self.id(op.get("charge")), optional(op, "cost_basis")
+        if op.get("mode") == SettlementMode.CREDIT_ONLY:
+            raise UnsupportedSettlementMode(op["mode"], charge)
+        accrued = {each.route.cost_basis for each in self.book(op).pool.accruals.values() if each.charge == charge}
+        assert basis is None or accrued <= {basis}, f"{charge} accrued at {accrued}: a payment cannot choose {basis}"
         return InvoicePayment(
-            charge=self.id(op.get("charge")),
+            charge=charge,
             amount=number(op["amount"]),
             over_payment=op.get("over_payment", False),
             booked_at=self.time(op),

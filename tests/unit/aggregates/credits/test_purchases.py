@@ -158,6 +158,7 @@ def test_credit_that_has_already_expired_is_not_granted(expires: int, now: int, 
 
 
 def test_the_group_of_a_grant_is_booked_in_order() -> None:
+    """Attributions, issue of the rest, payment of the full amount, the plan, and a release per attribution (§6.1)."""
     pool = Pool()
     pool.collect("U", "40", at=1)
     event = pool.grant("P", "100", at=2, expires=20)
@@ -165,13 +166,14 @@ def test_the_group_of_a_grant_is_booked_in_order() -> None:
     assert [t.template for t in event.transactions] == [
         Template.ADVANCE_ATTRIBUTE,
         Template.COST_BASIS_TRANSLATE,
-        Template.BREAKAGE_RELEASE,
         Template.ISSUE,
         Template.PAYMENT_AUTHORIZE,
         Template.PAYMENT_SETTLE,
         Template.BREAKAGE_PLAN,
+        Template.BREAKAGE_RELEASE,
     ]
-    assert event.transactions[-1].entries[1].amount == 100
+    plan, release = event.transactions[-2:]
+    assert (plan.entries[1].amount, release.entries[1].amount) == (100, -40)
 
 
 def test_an_opening_balance_covers_no_advance_and_may_have_no_source() -> None:

@@ -131,6 +131,22 @@ def test_a_custom_currency_is_refunded_in_fiat() -> None:
     assert pool.balance(Account.RECEIVABLE) == 0
 
 
+def test_a_gift_of_a_custom_currency_that_is_voided_leaves_the_balance() -> None:
+    """Its cost basis is unknown, as that of advance: what stayed open would pass for credit of the customer."""
+    pool = Pool(TOKENS)
+    pool.grant("P", "40", expires=20)
+    pool.collect("U", "10", at=2)
+    pool.void("P", at=3)
+
+    assert pool.listed(3) == [
+        ("voided", "-30", "30", "0"),
+        ("consumed", "-10", "40", "30"),
+        ("funded", "40", "0", "40"),
+    ]
+    assert pool.balance(Account.RECEIVABLE) == 0
+    assert pool.balance(Account.WASH) == -10
+
+
 def test_a_scheduled_grant_is_cancelled_without_a_trace_in_any_balance() -> None:
     pool = Pool()
     pool.grant("P", "100", at=20, now=1, expires=30)

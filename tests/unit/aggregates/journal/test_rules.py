@@ -83,14 +83,23 @@ REFUSED = [
         "unsupported_receivable_same_account_transition",
         [leg(RECEIVABLE, "1", authorization=AUTHORIZED), leg(RECEIVABLE, "-1")],
     ),
-    ("known_cost_basis_required", [leg(RECEIVABLE, "1", cost_basis=ONE), leg(RECEIVABLE, "-1", cost_basis=TWO)]),
+    ("unknown_cost_basis_required", [leg(RECEIVABLE, "1", cost_basis=ONE), leg(RECEIVABLE, "-1", cost_basis=TWO)]),
     ("known_cost_basis_required", [leg(RECEIVABLE, "1", features=("a",)), leg(RECEIVABLE, "-1")]),
     (
         "route_field_mismatch",
         [leg(RECEIVABLE, "-1", authorization=AUTHORIZED, features=("a",)), leg(RECEIVABLE, "1")],
     ),
     # §4.9 within fbo and accrued
-    ("known_cost_basis_required", [leg(FBO, "1", cost_basis=ONE), leg(FBO, "-1", cost_basis=TWO)]),
+    ("unknown_cost_basis_required", [leg(FBO, "1", cost_basis=ONE), leg(FBO, "-1", cost_basis=TWO)]),
+    ("known_cost_basis_required", [leg(ACCRUED, "1", index=0), leg(ACCRUED, "-1", index=1)]),
+    (
+        "known_cost_basis_required",
+        [
+            leg(ACCRUED, "2", cost_basis=ONE),
+            leg(ACCRUED, "-1", cost_basis=TWO),
+            leg(ACCRUED, "-1"),
+        ],
+    ),
     ("route_field_mismatch", [leg(FBO, "1", cost_basis=ONE), leg(FBO, "-1", credit_priority=1)]),
     ("route_field_mismatch", [leg(ACCRUED, "1", cost_basis=ONE, tax_code="A"), leg(ACCRUED, "-1", tax_code="B")]),
     # §4.10 routes agree
