@@ -13,7 +13,7 @@ The groups are thin: they validate, look up, ask ports, let the aggregates decid
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -163,13 +163,14 @@ class Ledger:
             raise LedgerMissing(path)
         ticking = clock or SystemClock()
         mapper.make_ready()
-        store = open_store(url)
-        try:
+        with ExitStack() as opened:
+            store = opened.enter_context(closing(open_store(url)))
             store.probe = probe if probe is not no_probe else None
+            tables = opened.enter_context(closing(open_views(url)))
             ledger = cls(
                 store=store,
                 usage_store=open_usage_store(store, probe, ticking),
-                follower=Follower(store, open_views(url), PROJECTIONS),
+                follower=Follower(store, tables, PROJECTIONS),
                 clock=ticking,
                 namespace=namespace,
                 actor=actor,
@@ -181,9 +182,7 @@ class Ledger:
                 ledger.settings.establish(policies)
             elif not ledger.settings.is_established():
                 raise LedgerMissing(f"namespace {namespace!r}")
-        except BaseException:
-            store.close()
-            raise
+            opened.pop_all()  # all went well: it is the ledger's to close
         return ledger
 
     @contextmanager
