@@ -16,7 +16,7 @@ import msgspec
 
 from aggregates.charges import decisions as deciding
 from aggregates.charges.intent import ChargeType, SettlementMode
-from aggregates.charges.requests import NewCharge, PaymentStep
+from aggregates.charges.requests import NewCharge, NewPurchase, PaymentStep
 from aggregates.charges.state import Charge
 from aggregates.policies import Invoicing
 from aggregates.values.errors import (
@@ -216,10 +216,10 @@ class Charges(ChargePatches):
     def _auto_advance(self, unit: Unit, customer: str, requests: Sequence[NewCharge], created: Sequence[UUID]) -> None:
         """Advance what is due in a unit of its own; its failure never is the creation's (lifecycles §14.1, R-24).
 
-        Only where something was created that is settled from credit alone; the rest waits for the worker.
+        Only where something was created that is settled from credit alone and is due; the rest waits for the worker.
+        Nor does a purchase move the charges of its customer: it was granted with its creation.
         """
-        modes = {getattr(request, "settlement_mode", SettlementMode.CREDIT_ONLY) for request in requests}
-        if modes == {SettlementMode.CREDIT_THEN_INVOICE}:
+        if not any(self._is_due_from_credit(*each) for each in zip(requests, created, strict=True)):
             return
         follow_up = unit.follow_up("charges.auto_advance", customer)
         try:
@@ -231,6 +231,12 @@ class Charges(ChargePatches):
             return
         for failed in () if done.repeated else done.answer.failed:
             self._context.setbacks.note("auto_advance_failed", customer, f"charge {failed.charge}: {failed.message}")
+
+    def _is_due_from_credit(self, request: NewCharge, created: UUID) -> bool:
+        if isinstance(request, NewPurchase) or request.settlement_mode is not SettlementMode.CREDIT_ONLY:
+            return False
+        due_at = self._known(created).advance_after
+        return due_at is not None and due_at <= self._context.now()
 
     # ── advancing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -340,7 +346,8 @@ class Charges(ChargePatches):
         """Record what an outside payment provider reports of an external purchase, and the `reason` that it gives.
 
         `step`: `authorized`, `paid`, `failed`, `cancelled` or `charged_back`. Raises `PaymentAlreadyAuthorized` and its
-        relatives of lifecycles §13, `NothingOwed`, `UnsupportedOperation`.
+        relatives of lifecycles §13, `NothingOwed`, `UnsupportedOperation`, `PreconditionFailed` for a purchase that is
+        sold by invoice.
         """
         charge_id = self._charge_id(charge)
         reported = validation.choice(PaymentStep, "step", step)

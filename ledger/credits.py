@@ -116,7 +116,7 @@ class Credits:
         gone, 20.00 are owed. Then `retry_payment`, or `write_off_payment`; money that comes all the same is recorded.
 
         Raises `PaymentAlreadyAuthorized`, `PaymentAlreadySettled`, `NothingOwed`, `UnsupportedOperation`,
-        `ValidationFailed`, `ChargeNotFound`.
+        `ValidationFailed`, `ChargeNotFound`, `PreconditionFailed` for credit that is sold by invoice.
         """
         return self._charges.record_payment(purchase, step, reason=reason, command_id=command_id)
 

@@ -245,6 +245,8 @@ def preview(draft: Draft, charge_id: UUID, facts: Facts) -> LineContent:
     needed = preview_needed(draft, charge_id, facts)
     if needed is not None:
         return invoiced_usage.preview(turn, facts.quantities[needed])
+    if charge.charge_type is ChargeType.FLAT_FEE:
+        return invoiced_fee.preview(turn, line.period)
     amount = line.amount or ZERO
     return LineContent(
         name=charge.intent.effective.name, period=line.period, totals=Totals(amount=amount, total=amount)
@@ -350,8 +352,13 @@ def delete(draft: Draft, charge_id: UUID, patch: Delete, facts: Facts) -> bool:
 
 @exact
 def report_payment(draft: Draft, charge_id: UUID, step: PaymentStep, facts: Facts, detail: str | None = None) -> bool:
-    """Record what an outside provider reports of a purchase's payment, and what it says of it (lifecycles §11.2)."""
-    return purchases.report_payment(_purchase(draft, charge_id, facts, purchases.TRIGGERS[step]), step, detail)
+    """Record what an outside provider reports of a purchase's payment, and what it says of it (lifecycles §11.2).
+
+    Raises `PreconditionFailed` for a purchase that is sold by invoice.
+    """
+    turn = _purchase(draft, charge_id, facts, purchases.TRIGGERS[step])
+    purchases.require_paid_outside(turn)
+    return purchases.report_payment(turn, step, detail)
 
 
 @exact

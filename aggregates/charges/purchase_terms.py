@@ -151,10 +151,10 @@ def _settlement(asked: RequestedSettlement, currency: Currency, findings: Findin
     if asked.type not in {"promotional", "external", "invoice"}:
         findings.add(f"{where}.type", "unknown", f"{asked.type!r} is none of promotional, external and invoice")
         return None
-    status = asked.initial_status or InitialStatus.CREATED
+    status = InitialStatus.CREATED if asked.initial_status is None else asked.initial_status
     if status not in set(InitialStatus):
         findings.add(f"{where}.initial_status", "unknown", f"{status!r} is none of created, authorized and settled")
-    available = asked.availability or Availability.ON_CREATION
+    available = Availability.ON_CREATION if asked.availability is None else asked.availability
     if available not in set(Availability):
         message = f"{available!r} is none of on_creation, on_authorization and on_settlement"
         findings.add(f"{where}.availability", "unknown", message)

@@ -297,8 +297,9 @@ def test_a_line_by_hand_does_not_choose_what_its_invoice_says(ledger: Ledger) ->
 
 
 def test_what_waits_is_previewed_and_nothing_is_written(ledger: Ledger) -> None:
-    """A fee of 31, and 7 calls at 0.50 so far: 31 and 3.50."""
+    """A fee of 31, one of 20 with 10 % off, and 7 calls at 0.50 so far: 31, 18 and 3.50."""
     fee(ledger, "31", payment_term="in_arrears")
+    fee(ledger, "20", payment_term="in_arrears", percentage_discount={"percentage": "10"})
     january_charge(ledger, settlement_mode=BY_INVOICE, price=unit("0.50"))
     used(ledger, "7", "2026-01-05T00:00:00Z")
     at(ledger, "2026-01-10T00:00:00Z")
@@ -307,5 +308,7 @@ def test_what_waits_is_previewed_and_nothing_is_written(ledger: Ledger) -> None:
 
     waiting = ledger.invoices.preview("acme")
 
-    assert [line.content.totals.total for line in waiting] == [Decimal(31), Decimal("3.50")]
+    assert [line.content.totals.total for line in waiting] == [Decimal(31), Decimal(18), Decimal("3.50")]
+    reduced = waiting[1].content
+    assert (reduced.quantity, reduced.unit_amount, reduced.totals.discounts_total) == (1, 20, 2)
     assert ledger.store.head() == before

@@ -171,5 +171,6 @@ def test_usage_does_not_run_further_ahead_of_credit_than_the_profile_allows(stor
         assert [each.code for each in refused] == ["advance_limit_exceeded"]
         assert ledger.views.balance("acme").settled == 20
         ledger.credits.grant("acme", "20")
+        ledger.worker.run_once()
         assert ledger.charges.get(charge.id).status.value == "final", "it moves by itself once there is room"
         assert ledger.views.balance("acme").settled == -40

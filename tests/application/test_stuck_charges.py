@@ -59,7 +59,7 @@ def test_a_refusal_of_the_advance_that_follows_a_creation_shows_too(store_url: s
             "acme",
             feature="other",
             price={"type": "unit", "amount": "1"},
-            period_from="2026-02-01T00:00:00Z",
+            period_from="2026-01-01T00:00:00Z",
             period_to="2026-03-01T00:00:00Z",
         )
 

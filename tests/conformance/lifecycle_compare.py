@@ -6,15 +6,19 @@ from decimal import Decimal
 from typing import Any
 
 from aggregates.values.period import timestamp
-from tests.conformance.lifecycle_notation import Json
+from tests.conformance.lifecycle_notation import Json, known
 
 
 def amounts(found: list[Decimal], wanted: list[str]) -> None:
     assert found == [Decimal(amount) for amount in wanted]
 
 
+TOTALS = ("amount", "charges_total", "discounts_total", "credits_total", "total")
+
+
 def totals(found: Any, wanted: Json) -> None:
-    for name in ("amount", "charges_total", "discounts_total", "credits_total", "total"):
+    known(wanted, TOTALS, "totals")
+    for name in TOTALS:
         assert getattr(found, name) == Decimal(wanted.get(name, "0")), name
 
 

@@ -10,7 +10,7 @@ from aggregates.charges.state import Charge
 from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
 from tests.conformance.lifecycle_compare import amounts, optional_moment, period, totals
-from tests.conformance.lifecycle_notation import Json
+from tests.conformance.lifecycle_notation import Json, known
 from tests.conformance.lifecycle_player import Player
 
 RunCheck = Callable[[Player, Charge, RealizationRun, Any], None]
@@ -82,8 +82,19 @@ def _run_overage_credits(player: Player, charge: Charge, run: RealizationRun, wa
 
 
 def _run_lines(player: Player, charge: Charge, run: RealizationRun, wanted: list[Json]) -> None:
-    shown = [[d.totals.amount, d.totals.discounts_total, d.totals.total] for d in run.detailed_lines]
-    assert shown == [[Decimal(d.get(k, "0")) for k in ("amount", "discount", "total")] for d in wanted]
+    assert len(run.detailed_lines) == len(wanted)
+    for line, expected in zip(run.detailed_lines, wanted, strict=True):
+        known(expected, {"amount", "discount", "total", "credits", "quantity", "unit_amount"}, "a detailed line")
+        shown = {
+            "amount": line.totals.amount,
+            "discount": line.totals.discounts_total,
+            "total": line.totals.total,
+            "credits": line.totals.credits_total,
+            "quantity": line.quantity,
+            "unit_amount": line.per_unit_amount,
+        }
+        whole = {"amount": "0", "discount": "0", "total": "0"} | expected
+        assert {key: shown[key] for key in whole} == {key: Decimal(value) for key, value in whole.items()}
 
 
 def _run_lines_count(player: Player, charge: Charge, run: RealizationRun, wanted: int) -> None:
@@ -133,7 +144,11 @@ def _check_usage(run: RealizationRun, wanted: Json | None) -> None:
         # A run that needs no fiat transaction has a usage fact without a ledger group, which the runner hides (D28).
         assert run.invoice_usage is None or run.invoice_usage.ledger_group is None
         return
+    known(wanted, {"period", "totals", "ledger_group"}, "an invoice usage")
     assert run.invoice_usage is not None
+    if "ledger_group" in wanted:
+        assert wanted["ledger_group"] is None, "a scenario cannot name a group"
+        assert run.invoice_usage.ledger_group is None
     period(run.invoice_usage.period, wanted.get("period", {}))
     if "totals" in wanted:
         totals(run.invoice_usage.totals, wanted["totals"])

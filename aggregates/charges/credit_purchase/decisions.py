@@ -27,7 +27,7 @@ from aggregates.invoices.effects import (
 )
 from aggregates.invoices.refusals import CannotUpdateChargeManagedLine
 from aggregates.lifecycle import Path, Status, Trigger
-from aggregates.values.errors import Findings, LineAlreadyLinked, NothingToVoid
+from aggregates.values.errors import Findings, LineAlreadyLinked, NothingToVoid, PreconditionFailed
 
 TRIGGERS = {
     PaymentStep.AUTHORIZED: Trigger.AUTHORIZED,
@@ -88,6 +88,17 @@ def report_payment(turn: Turn, step: PaymentStep, detail: str | None = None) -> 
     path.fire(charge.status, TRIGGERS[step], turn, charge.id)
     _walk(turn, path)
     return True
+
+
+def require_paid_outside(turn: Turn) -> None:
+    """Raise `PreconditionFailed` where the purchase is sold by invoice.
+
+    Only its invoice tells of a payment, and names the line (§11.3): told past it, the invoice would stay open for what
+    is paid already.
+    """
+    if isinstance(turn.purchase.settlement, InvoiceSettlement):
+        reason = f"purchase {turn.charge_id} is paid by invoice: report its payment there"
+        raise PreconditionFailed(reason, turn.charge_id)
 
 
 def retry_payment(turn: Turn) -> bool:

@@ -24,14 +24,17 @@ from aggregates.charges.events import (
     ZeroOverageCompleted,
 )
 from aggregates.charges.flat_fee.lifecycle import delete_with_base, fee_is_due
-from aggregates.charges.flat_fee.realizing import rate_and_cover, start_run
+from aggregates.charges.flat_fee.realizing import rate_and_cover, start_run, totals_of
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
 from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.invoices.effects import InvoiceLineDeletionRequested, LineCreated, LineIssued
+from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.runs.events import RunSealed, RunType, SealReason
+from aggregates.values.decimals import ONE
 from aggregates.values.errors import PreconditionFailed
+from aggregates.values.period import Period
 
 # ── guards ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,6 +156,21 @@ def issue(turn: Turn, row: Row[Turn]) -> None:
     no_fiat = invoicing.accrue(turn, turn.run(entry.run_id), notice)
     moved = turn.walked(row, None)
     turn.emit(InvoiceIssueRecorded(run_id=entry.run_id, line_id=notice.line_id, no_fiat=no_fiat, moved=moved))
+
+
+def preview(turn: Turn, period: Period) -> LineContent:
+    """What the line of a fee that waits to be invoiced would show now; nothing is recorded (lifecycles §17.1).
+
+    No credit is counted: that is allocated when the run is started.
+    """
+    fee = turn.fee
+    return LineContent(
+        name=fee.name,
+        period=period,
+        quantity=ONE,
+        unit_amount=fee.amount_after_proration,
+        totals=totals_of(turn, fee),
+    )
 
 
 def complete(turn: Turn, row: Row[Turn]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aggregates.charges import gathering, invoicing
 from aggregates.charges.events import ChargeReopened, ReopenedReason, RunClosedReason
-from aggregates.charges.flat_fee.invoiced import PATH
+from aggregates.charges.flat_fee.invoiced import PATH, preview
 from aggregates.charges.flat_fee.invoiced_patches import (
     clear_override,
     delete,
@@ -30,7 +30,7 @@ from aggregates.invoices.effects import (
 from aggregates.lifecycle import Status, Trigger
 from aggregates.values.errors import ActiveRunAlreadyExists, UnsupportedOperation
 
-__all__ = ["advance", "answer", "clear_override", "delete", "extend", "set_override", "shrink"]
+__all__ = ["advance", "answer", "clear_override", "delete", "extend", "preview", "set_override", "shrink"]
 
 
 def advance(turn: Turn) -> bool:

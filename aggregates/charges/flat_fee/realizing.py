@@ -11,6 +11,7 @@ from aggregates.event import Stream
 from aggregates.rating.prices import Discounts
 from aggregates.runs import decisions as runs
 from aggregates.runs.events import RealizationRunStarted, RunType
+from aggregates.values.totals import Totals
 
 
 def start_run(turn: Turn, line_id: UUID | None = None, invoice_id: UUID | None = None) -> Stream:
@@ -46,7 +47,12 @@ def rate_and_cover(turn: Turn, run: Stream) -> Decimal:
 
 def comes_to(turn: Turn, fee: FlatFeeLayer) -> Decimal:
     """What the fee is under these terms, pro-rated and with its discount."""
-    return runs.rated_fee(turn.charge.currency, _terms(turn, fee)).totals.total
+    return totals_of(turn, fee).total
+
+
+def totals_of(turn: Turn, fee: FlatFeeLayer) -> Totals:
+    """The same with its parts: 100 with 10 % off is amount 100, discounts 10, total 90. No credit is counted."""
+    return runs.rated_fee(turn.charge.currency, _terms(turn, fee)).totals
 
 
 def _terms(turn: Turn, fee: FlatFeeLayer) -> runs.FeeTerms:

@@ -49,14 +49,20 @@ RETRY = frozenset({Status.ISSUING, Status.ZERO_OVERAGE_COMPLETED, Status.REALIZA
 """Statuses that billing leaves by itself: a patch is to be repeated then (lifecycles §16.4)."""
 MUTABLE = frozenset({Status.REALIZATION_STARTED, Status.WAITING_FOR_COLLECTION, Status.PROCESSING})
 OVER = frozenset({Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL})
+OVERRIDING = frozenset({Trigger.SET_OVERRIDE, Trigger.CLEAR_OVERRIDE})
 
 
 def permit(charge: Charge, trigger: Trigger) -> Cell:
-    """The cell of the policy. Raises `PreconditionFailed` where billing moves on by itself, `UnsupportedOperation`."""
-    if charge.status in RETRY and trigger is not Trigger.DELETE:
-        cell = PATCHES.cell(charge.status, trigger)
-        if cell is Cell.REFUSE:
+    """The cell of the policy. Raises `UnsupportedOperation`.
+
+    Raises `PreconditionFailed` where billing moves on by itself, and for an override of what is being realized: it is
+    what was realized that forbids it, and not the status (lifecycles §8.4, §21).
+    """
+    if PATCHES.cell(charge.status, trigger) is Cell.REFUSE:
+        if charge.status in RETRY:
             raise PreconditionFailed(f"charge {charge.id} is {charge.status}; retry after billing advances", charge.id)
+        if trigger in OVERRIDING and not charge.is_deleted:
+            _require_nothing_realized(charge, charge.live_runs)
     return PATCHES.require(charge.status, trigger, charge.id)
 
 

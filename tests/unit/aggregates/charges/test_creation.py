@@ -311,6 +311,8 @@ REFUSED_PURCHASES: list[tuple[NewPurchase, list[tuple[str, str]]]] = [
     ),
     (new_purchase(**settled("external")), [("settlement.cost_basis", "required")]),
     (new_purchase("10", "external", initial_status="paid"), [("settlement.initial_status", "unknown")]),
+    (new_purchase("10", "external", initial_status=""), [("settlement.initial_status", "unknown")]),
+    (new_purchase("10", "external", availability=""), [("settlement.availability", "unknown")]),
     (new_purchase("10", "external", rate="0"), [("settlement.cost_basis.rate", "not_positive")]),
     (new_purchase("10", "external", rate="-0.5"), [("settlement.cost_basis.rate", "not_positive")]),
     (new_purchase("10", "invoice", rate="0"), [("settlement.cost_basis.rate", "not_positive")]),

@@ -104,11 +104,25 @@ def test_where_issued_lines_cannot_be_corrected_what_is_billed_holds_for_the_who
 
 
 def test_nothing_is_overridden_while_a_line_is_on_a_draft() -> None:
+    """lifecycles §8.4, §21: the run forbids it, not the status; it is allowed again once that is billed."""
     world, charge = partly_billed()
+    world.set_override(charge, rest(), "2026-01-17")
     world.line_made(charge, "2026-01-21", "2026-01-21T00:01Z", line=2)
 
+    for refused in (
+        lambda: world.set_override(charge, rest("2026-01-21"), "2026-01-21T00:01Z"),
+        lambda: world.clear_override(charge, "2026-01-21T00:01Z"),
+    ):
+        with pytest.raises(PreconditionFailed):
+            refused()
+
+
+def test_a_deleted_charge_has_no_override() -> None:
+    world, charge = partly_billed()
+    world.delete(charge, "2026-01-17")
+
     with pytest.raises(UnsupportedOperation):
-        world.set_override(charge, rest("2026-01-21"), "2026-01-21T00:01Z")
+        world.set_override(charge, rest("2026-01-21"), "2026-01-18")
 
 
 def test_clearing_an_override_lets_the_rest_be_rated_with_what_was_issued_before_it() -> None:
