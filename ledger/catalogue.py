@@ -26,8 +26,10 @@ from aggregates.values.errors import AlreadyExists, Findings, MeterNotFound
 from aggregates.values.money import Currency, fiat
 from aggregates.values.period import instant
 from ledger import validation
+from ledger.catalogue_lists import CatalogueLists, CurrencyView, FeatureView, MeterView
 from ledger.commands import DefineCostBasis, DefineCurrency, DefineFeature, DefineMeter
 from ledger.context import CommandId, Context
+from ledger.paging import Page
 from ledger.units import Work
 
 
@@ -42,6 +44,7 @@ class Catalogue:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._lists = CatalogueLists(context.namespace, context.follower)
 
     def define_meter(
         self,
@@ -233,6 +236,41 @@ class Catalogue:
         entry = self._context.look.entry_by_id(UUID(found.key)) if found.is_custom else None
         rates = entry.cost_bases if entry is not None else ()
         return tuple(sorted(rates, key=lambda rate: (rate.fiat_currency.code, rate.effective_from)))
+
+    def meters(
+        self, *, after: str | None = None, limit: int = 100, at_least: int | None = None, stale: bool = False
+    ) -> Page[MeterView]:
+        """The meters that keys name today, by key.
+
+        `after` is the `next` of a page, `limit` how many a page has, up to 1,000; `at_least` and `stale` say how fresh
+        it must be, as in `ledger.views`. Raises `ValidationFailed`.
+        """
+        return self._lists.meters(after, limit, at_least=at_least, stale=stale)
+
+    def features(
+        self,
+        *,
+        replaced: bool = False,
+        after: str | None = None,
+        limit: int = 100,
+        at_least: int | None = None,
+        stale: bool = False,
+    ) -> Page[FeatureView]:
+        """The features that keys name today, by key; in pages as `meters`.
+
+        With `replaced` also those that a key named before, which charges that resolved them keep (lifecycles §5.6): of
+        one key in the order of their definitions, today's last. Raises `ValidationFailed`.
+        """
+        return self._lists.features(after, limit, replaced=replaced, at_least=at_least, stale=stale)
+
+    def currencies(
+        self, *, after: str | None = None, limit: int = 100, at_least: int | None = None, stale: bool = False
+    ) -> Page[CurrencyView]:
+        """The custom currencies by code, with all their rates; in pages as `meters`. Fiat currencies are not listed.
+
+        Raises `ValidationFailed`.
+        """
+        return self._lists.currencies(after, limit, at_least=at_least, stale=stale)
 
     def _named(self, work: Work, kind: EntryKind, key: str) -> UUID | None:
         pointed: CatalogKey | None = work.state(key_stream(self._context.namespace, kind, key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.balance_history import BALANCE_HISTORY
+from projections.catalogue_entries import CATALOGUE_ENTRIES
 from projections.charges import CHARGES
 from projections.credit_transactions import CREDIT_TRANSACTIONS
 from projections.current_runs import CURRENT_RUNS
@@ -20,6 +21,7 @@ from projections.trial_sums import TRIAL_SUMS
 
 PROJECTIONS: tuple[AnyProjection, ...] = (
     CUSTOMERS,
+    CATALOGUE_ENTRIES,
     CHARGES,
     STUCK_CHARGES,
     LATE_USAGE,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ledger.cli import render
 from ledger.cli.render import Column, Shown
 from ledger.cli.session import Session, command
+
+if TYPE_CHECKING:
+    from ledger.catalogue_lists import CurrencyView
 
 meters = typer.Typer()
 features = typer.Typer()
@@ -34,6 +39,15 @@ def define_meter(
     return _meter(made)
 
 
+@command(meters, "list")
+def list_meters(session: Session) -> Shown:
+    """List all meters."""
+    found = list(render.all_pages(lambda after: session.ledger.catalogue.meters(after=after)))
+    columns = ("meter", "aggregation", Column("decimals", right=True), "property", "since", "id")
+    rows = [(each.key, each.aggregation, each.decimals, each.property, each.since, each.id) for each in found]
+    return Shown(found, (render.table(columns, rows, empty="No meters yet; `ledger meter define` makes one."),))
+
+
 @command(meters, "show")
 def show_meter(session: Session, meter: MeterKey) -> Shown:
     """Show the meter that a key names today."""
@@ -50,6 +64,24 @@ def define_feature(
     """Define a feature. With another meter the key names a new one, and active charges keep theirs."""
     made = session.ledger.catalogue.define_feature(feature, name=name, meter=meter, command_id=session.command_id)
     return _feature(made)
+
+
+@command(features, "list")
+def list_features(
+    session: Session,
+    *,
+    replaced: Annotated[
+        bool, typer.Option("--replaced", help="Those too that a key named before; charges may still have them.")
+    ] = False,
+) -> Shown:
+    """List all features, with the meters that measure their usage."""
+    found = list(render.all_pages(lambda after: session.ledger.catalogue.features(replaced=replaced, after=after)))
+    columns = ("feature", Column("name", words=True), "meter", "since", *(("replaced",) if replaced else ()), "id")
+    rows = [
+        (each.key, each.name, each.meter, each.since, *((each.replaced_at,) if replaced else ()), each.id)
+        for each in found
+    ]
+    return Shown(found, (render.table(columns, rows, empty="No features yet; `ledger feature define` makes one."),))
 
 
 @command(features, "show")
@@ -101,6 +133,18 @@ def rates(session: Session, code: Code) -> Shown:
     return Shown(found, (render.table(columns, rows, empty=f"{code} has no rates."),))
 
 
+@command(currencies, "list")
+def list_currencies(session: Session) -> Shown:
+    """List the custom currencies, with the rates that hold now."""
+    found = list(render.all_pages(lambda after: session.ledger.catalogue.currencies(after=after)))
+    now = session.ledger.clock.now()
+    columns = ("currency", Column("precision", right=True), "rates now", "since", "id")
+    rows = [(each.code, each.precision, _in_force(each, now), each.since, each.id) for each in found]
+    return Shown(
+        found, (render.table(columns, rows, empty="No currencies of one's own; `ledger currency define` makes one."),)
+    )
+
+
 @command(currencies, "show")
 def show_currency(session: Session, code: Code) -> Shown:
     """Show a currency, of ISO 4217 or of one's own."""
@@ -125,3 +169,8 @@ def _feature(feature: Any) -> Shown:
 def _currency(currency: Any) -> Shown:
     values = {"precision": currency.precision, "kind": "custom" if currency.is_custom else "fiat", "id": currency.id}
     return Shown(currency, (render.facts(currency.code, values),))
+
+
+def _in_force(currency: CurrencyView, now: datetime) -> dict[str, Decimal]:
+    """The rate of each fiat currency that has begun last by now (lifecycles §12.1); rates are in that order."""
+    return {rate.fiat_currency.code: rate.rate for rate in currency.rates if rate.effective_from <= now}

@@ -47,9 +47,10 @@ WAYS: dict[type[LedgerError], Way] = {
     errors.CustomerNotFound:     Way(4, "`ledger customer list` has them all; `ledger customer create` makes one"),
     errors.ChargeNotFound:       Way(4, "`ledger charge list` and `ledger credit list` have their ids"),
     errors.RunNotFound:          Way(4, "`ledger runs CUSTOMER` has their ids"),
-    errors.FeatureNotFound:      Way(4, "`ledger feature define` makes one"),
-    errors.MeterNotFound:        Way(4, "`ledger meter define` makes one; a feature needs one to be charged by usage"),
-    errors.CurrencyNotFound:     Way(4, "use an ISO 4217 code, or make one with `ledger currency define`"),
+    errors.FeatureNotFound:      Way(4, "`ledger feature list` has them all; `ledger feature define` makes one"),
+    errors.MeterNotFound:        Way(4, "`ledger meter list` has them all, `ledger meter define` makes one; a feature"
+                                    " needs one to be charged by usage"),
+    errors.CurrencyNotFound:     Way(4, "use an ISO 4217 code, one of `ledger currency list`, or make one"),
     errors.LedgerMissing:        Way(4, "check --db and --namespace, or make a ledger there with `ledger init`"),
     errors.ProjectionNotFound:   Way(4, "`ledger projections status` has them all"),
     errors.ConcurrentChange:     Way(6, "send it again"),

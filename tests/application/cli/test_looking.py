@@ -281,3 +281,53 @@ def test_views_are_brought_to_the_head_and_compared_with_their_events(booked: Ru
     assert booked("projections", "verify", "charges", "--json", code=1).data["differing"] == 1
     assert "Other" in booked("projections", "verify", "charges", code=1).out
     assert booked("projections", "verify", "nothing", "--json", code=4).error["code"] == "projection_not_found"
+
+
+# ── the catalogue ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_meters_and_features_are_listed_and_those_that_were_replaced_when_asked(acme: Run) -> None:
+    acme("meter", "define", "people", "--aggregation", "unique_count", "--property", "who", *WITHIN)
+    acme("feature", "define", "tokens", "--meter", "people", *WITHIN)
+
+    meters = acme("meter", "list", "--json").data
+    features = acme("feature", "list", "--json").data
+    ever = acme("feature", "list", "--replaced", "--json").data
+
+    assert [(each["key"], each["aggregation"], each["property"]) for each in meters] == [
+        ("people", "unique_count", "who"),
+        ("tokens", "sum", None),
+    ]
+    assert [(each["key"], each["meter"]) for each in features] == [("tokens", "people")]
+    assert [(each["meter"], each["replaced_at"]) for each in ever] == [
+        ("tokens", "2026-01-20T00:00:00Z"),
+        ("people", None),
+    ]
+    assert cells(acme("meter", "list").out, "people")[1:5] == ["unique_count", "0", "who", "2026-01-20"]
+    assert cells(acme("feature", "list").out, "tokens")[1:4] == ["tokens", "people", "2026-01-20"]
+    assert cells(acme("feature", "list", "--replaced").out, "tokens")[2:5] == ["tokens", "2026-01-01", "2026-01-20"]
+
+
+def test_currencies_are_listed_with_the_rates_of_today(acme: Run) -> None:
+    """Of two rates in USD the one that began last holds; in EUR none has begun by 20 January."""
+    acme("currency", "define", "TOK", "--precision", "0", *NEW_YEAR)
+    for rate, code, begins in (
+        ("0.10", "USD", "2026-01-01"),
+        ("0.20", "USD", "2026-01-15"),
+        ("0.09", "EUR", "2027-01-01"),
+    ):
+        acme("currency", "rate", "TOK", rate, "--fiat-currency", code, "--from", begins, *NEW_YEAR)
+
+    (found,) = acme("currency", "list", "--json", *WITHIN).data
+
+    assert (found["code"], [each["rate"] for each in found["rates"]]) == ("TOK", ["0.09", "0.10", "0.20"])
+    assert cells(acme("currency", "list", *WITHIN).out, "TOK")[1:4] == ["0", "USD=0.20", "2026-01-01"]
+    assert cells(acme("currency", "list", "--now", "2026-01-02").out, "TOK")[2] == "USD=0.10"
+
+
+def test_an_empty_catalogue_says_how_to_fill_it(run: Run) -> None:
+    run("init")
+
+    for what in ("meter", "feature", "currency"):
+        assert f"`ledger {what} define` makes one." in run(what, "list").out
+        assert run(what, "list", "--json").data == []
