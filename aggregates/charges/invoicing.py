@@ -25,6 +25,7 @@ from aggregates.credits import decisions as pool
 from aggregates.credits.requests import AccrueUsage, InvoicePayment
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
+    InvoiceLineDeletionRequested,
     LineCredited,
     LineIssued,
     LineNotice,
@@ -291,6 +292,13 @@ def _payment(turn: Turn, run: RealizationRun, notice: Notice, amount: Decimal) -
 
 
 # ── lines that go, and lines that cannot ─────────────────────────────────────────────────────────────────────
+
+
+def ask_to_delete(turn: Turn, entry: RunEntry) -> None:
+    """Ask the invoice of a run to let its line go. Raises `PreconditionFailed` for a run that is on no invoice."""
+    if entry.invoice_id is None or entry.line_id is None:
+        raise PreconditionFailed(f"run {entry.run_id} of charge {turn.charge_id} is on no invoice", turn.charge_id)
+    turn.ask(InvoiceLineDeletionRequested(invoice_id=entry.invoice_id, line_id=entry.line_id))
 
 
 def remove(turn: Turn, notice: Notice) -> Shown | None:

@@ -28,6 +28,8 @@ from aggregates.rating.rate import LineToRate, rate
 from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact
+from aggregates.values.period import timestamp
+from ledger.metering.usage import UsageEvent
 from ledger.prices import unit
 from tests.support.books import Book
 from tests.support.histories import FEATURES, Asked, History
@@ -90,6 +92,7 @@ class Lifetime(History):
             posted = covered_by_credit(self.book, charge.id)
             assert posted == covered, f"{charge.id}: the pool gave {posted}, its runs took {covered}"
             check_payments(charge, runs, invoices)
+            check_asked(charge, runs)
             if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA and charge.id not in self.overridden:
                 check_sum_of_runs(charge, runs)
         for invoice in invoices.values():
@@ -138,6 +141,14 @@ class Lifetime(History):
             **period,
         )
         self._keep(made)
+
+    def _take_usage_back(self, asked: Asked, identity: UUID) -> None:
+        moment, meter = self._moment(-(asked.b % 30)), FEATURES[asked.c % 2]
+        less, source = -Decimal(1 + asked.a % 20), "corrections"
+        event = UsageEvent(
+            source=source, id=str(identity), customer="acme", meter=meter, time=timestamp(moment), value=less
+        )
+        self.ledger.usage.record([event])
 
     def _fee(self, asked: Asked, identity: UUID) -> None:
         made = self.ledger.charges.create_flat_fee(
@@ -214,6 +225,7 @@ class Lifetime(History):
 LIFETIME: tuple[str, ...] = (
     "_usage_by_invoice",
     "_usage_by_invoice",
+    "_take_usage_back",
     "_fee",
     "_fee",
     "_sell_by_invoice",
@@ -262,7 +274,8 @@ def check_charge(charge: Charge, runs: Sequence[RealizationRun]) -> None:
             assert run.credits_total == ZERO, f"{run.id} is voided and holds credit"
         else:
             assert ZERO <= run.credits_total <= max(rated, ZERO), f"{run.id}: {run.credits_total} of {rated}"
-        if run.finalized and not run.is_voided and not charge.is_invoiced:
+        is_fee = not isinstance(charge.intent.effective, UsageLayer)  # of usage, runs together: `check_asked`
+        if run.finalized and not run.is_voided and not charge.is_invoiced and is_fee:
             assert run.credits_total == rated, f"{run.id} is settled from credit and {rated} is not covered"
     if charge.status is Status.FINAL and isinstance(charge.intent.effective, UsageLayer) and covering:
         period = charge.intent.effective.service_period
@@ -298,6 +311,20 @@ def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
 
 
 # ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def check_asked(charge: Charge, runs: Sequence[RealizationRun]) -> None:
+    """What credit and invoices were asked for in the end is what the runs that count come to, voided ones included.
+
+    A run below zero was settled against others (run rating R14). Not where issued lines cannot be taken back.
+    """
+    done = [run for run in runs if run.id != charge.current_run_id]
+    if not isinstance(charge.intent.effective, UsageLayer) or any(run.type is RunType.INVALID for run in done):
+        return
+    asked = sum((run.credits_total + run.invoiced_left for run in done), ZERO)
+    rated = sum((run.totals.total + run.credits_total for run in done if not run.is_voided), ZERO)
+    assert asked == rated, f"{charge.id}: {asked} was asked for, its runs come to {rated}"
 
 
 @exact

@@ -23,6 +23,7 @@ from aggregates.charges.usage_based.invoiced_patches import (
 )
 from aggregates.charges.usage_based.lifecycle import feature_of
 from aggregates.charges.usage_based.line_edits import edit_line
+from aggregates.charges.usage_based.setting_off import let_go_together
 from aggregates.invoices.effects import (
     LineCollected,
     LineCreated,
@@ -177,9 +178,11 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
     gone = invoicing.credit(turn, notice)
     if gone is None or turn.charge.is_deleted:
         return
+    voided = [gone.entry, *let_go_together(turn, gone.entry)]
     left = gathering.remaining(turn.charge)
     if left.is_empty:
-        late.note_voided(turn, gone.entry)
+        for entry in voided:
+            late.note_voided(turn, entry)
         return
     gathering.gather(turn, left)
     if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:
