@@ -187,7 +187,7 @@ def _credit(turn: Turn, run_id: UUID, taken: TakenBack) -> None:
         booked_at=turn.facts.instant,
         closed_until=turn.facts.closed_until,
     )
-    group = giving_back.book(turn, pool.credit_invoice(giving_back.fiat_pool(turn), payment))
+    group = giving_back.book(turn, pool.credit_invoice(giving_back.invoiced_in_hand(turn, run.id), payment))
     credited = RunCredited(fiat_amount=taken.amount, in_full=False, ledger_group=group, set_off=run_id)
     turn.draft.emit(run.stream, credited)
     giving_back.correct_by_credit(turn, run_id, run.id, taken.amount)
