@@ -75,7 +75,6 @@ class Lifetime(History):
         self.ledger.customers.change_profile(
             "acme", collection_interval="P2D", progressive_billing=True, auto_approve=auto_approve
         )
-        self.overridden: set[UUID] = set()
         self.commands = (*self.commands, *(getattr(self, name) for name in LIFETIME))
 
     # ── what always holds ────────────────────────────────────────────────────────────────────────────────────
@@ -93,7 +92,7 @@ class Lifetime(History):
             assert posted == covered, f"{charge.id}: the pool gave {posted}, its runs took {covered}"
             check_payments(charge, runs, invoices)
             check_asked(charge, runs)
-            if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA and charge.id not in self.overridden:
+            if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA:
                 check_sum_of_runs(charge, runs)
         for invoice in invoices.values():
             check_invoice(invoice)
@@ -113,8 +112,8 @@ class Lifetime(History):
             self.check()
         assert self.ledger.store.head() == head, "a worker that has done everything finds more to do"
         for charge in self.ledger.charges.list("acme"):
-            drafts = any(run.is_late for run in charge.live_runs if run.run_id == charge.current_run_id)
-            assert charge.rebilling is None or drafts, f"{charge.id}: what was billed and voided is not billed again"
+            waits = charge.current_run_id is not None  # on a draft that nobody approves
+            assert charge.rebilling is None or waits, f"{charge.id}: what was billed and voided is not billed again"
         report = self.ledger.audit.verify()
         assert report.sound, report
         self.ledger.close()
@@ -173,7 +172,9 @@ class Lifetime(History):
         charge = self.ledger.charges.get(self._one(self.charges, asked.a))
         usage = isinstance(charge.intent.effective, UsageLayer)
         change: dict[str, Any] = {"price": unit("0.11")} if usage else {"amount": self._amount(asked.b)}
-        self.overridden.add(charge.id)
+        if usage and charge.is_invoiced and charge.period_runs and asked.b % 3:
+            begins, ends = charge.period_runs[-1].service_period_to, charge.intent.effective.service_period.to
+            change["service_period"] = {"from_": begins, "to": ends}
         self.ledger.charges.set_override(charge.id, command_id=identity, **change)
 
     def _clear(self, asked: Asked, identity: UUID) -> None:
@@ -291,23 +292,26 @@ def check_charge(charge: Charge, runs: Sequence[RealizationRun]) -> None:
 
 
 def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
-    """Several runs of one charge come to what one rating of all their usage comes to (run rating, parts II and III)."""
-    layer = charge.intent.effective
-    live = sorted((run for run in runs if not run.is_voided), key=lambda run: run.service_period_to)
-    if not isinstance(layer, UsageLayer) or not live:
-        return
-    newest = live[-1]
+    """The runs under the same terms come to what one rating of all their usage comes to (run rating, parts II, III)."""
     late = charge.late_usage
+    if not isinstance(charge.intent.effective, UsageLayer):
+        return
     if charge.rebilling is not None or (late is not None and late.outcome is LateOutcome.DISMISSED):
         return  # an adjustment is on its way, or somebody does not want it
     open_part = charge.current_run_id is not None or charge.gathering_line is not None
     if open_part and any(run.is_voided for run in runs):
         return  # what was voided comes with the part that is still to be collected
-    once = rate(LineToRate(currency=charge.currency, price=layer.price, quantity=newest.metered_quantity)).totals
-    together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
-    assert together == once.amount - once.discounts_total, (
-        f"{charge.id}: {len(live)} runs come to {together}, {newest.metered_quantity} units to {once.amount}"
-    )
+    for terms in charge.terms:
+        ids = {entry.run_id for entry in charge.runs_under(terms)}
+        live = sorted((run for run in runs if run.id in ids), key=lambda run: run.service_period_to)
+        if not live:
+            continue
+        newest, price = live[-1], terms.layer.price
+        once = rate(LineToRate(currency=charge.currency, price=price, quantity=newest.metered_quantity)).totals
+        together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
+        assert together == once.amount - once.discounts_total, (
+            f"{charge.id}: {len(live)} runs come to {together}, {newest.metered_quantity} units to {once.amount}"
+        )
 
 
 # ── money ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -133,8 +133,9 @@ def collection_end(charge: Charge, until: Instant, facts: Facts) -> Instant:
     """
     is_final = until == charge.intent.effective.service_period.to
     end = facts.collection_interval.after(until, facts.zone) if is_final else until
-    late = [entry.collection_end for entry in charge.runs if entry.is_late and entry.is_billed]
-    return max([end, *(seen for seen in late if seen is not None)])
+    billed = [entry for entry in charge.runs if entry.is_late and entry.is_billed]
+    seen = [entry.collection_end for entry in billed if charge.terms[-1].rates(entry.service_period_to)]
+    return max([end, *(each for each in seen if each is not None)])
 
 
 def start_run(turn: Turn, row: Row[Turn]) -> None:
@@ -184,7 +185,7 @@ def preview(turn: Turn, metered: runs.Metered) -> LineContent:
     No credit is counted: that is allocated when a run is started.
     """
     charge, left = turn.charge, gathering.remaining(turn.charge)
-    others = other_runs(turn, None)
+    others = other_runs(turn, charge.terms[-1])
     quantity = line_quantity(runs.billed(others), left.to, metered.quantity)
     rated = rate_run(
         runs.to_rate(

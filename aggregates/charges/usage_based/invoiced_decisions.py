@@ -7,7 +7,6 @@ from uuid import UUID
 from aggregates.charges import gathering, invoicing
 from aggregates.charges.events import ChargeReopened, ReopenedReason, RunClosedReason
 from aggregates.charges.facts import Facts, QuantityNeeded
-from aggregates.charges.intent import UsageLayer
 from aggregates.charges.line_content import show
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
@@ -87,9 +86,8 @@ def quantities_needed(
 
 
 def _question(charge: Charge, meter_id: UUID, to: Instant, stored_at_lt: Instant) -> QuantityNeeded:
-    layer = charge.intent.effective
-    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
-    from_, parts = layer.service_period.from_, parts_needed(layer.price)
+    terms = charge.terms_until(to)
+    from_, parts = terms.period.from_, parts_needed(terms.layer.price)
     return QuantityNeeded(meter_id=meter_id, from_=from_, to=to, stored_at_lt=stored_at_lt, parts=parts)
 
 
@@ -180,7 +178,8 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
         return
     voided = [gone.entry, *let_go_together(turn, gone.entry)]
     left = gathering.remaining(turn.charge)
-    if left.is_empty:
+    is_former = not turn.charge.terms[-1].rates(gone.entry.service_period_to)
+    if left.is_empty or is_former:
         for entry in voided:
             late.note_voided(turn, entry)
         return

@@ -36,7 +36,7 @@ from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.cuts import latest_run
 from aggregates.charges.usage_based.invoiced import PATCHES, PATH
-from aggregates.charges.usage_based.late import note_again
+from aggregates.charges.usage_based.late import note_again, note_last_under
 from aggregates.charges.usage_based.setting_off import let_go, settled_with
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
@@ -209,7 +209,8 @@ def shrink_to_realized(turn: Turn, patch: ShrinkToRealized) -> bool:
 def set_override(turn: Turn, patch: SetOverride) -> bool:
     """Lay a complete snapshot over the base: while nothing is realized, or over what is not billed yet.
 
-    Runs that were issued keep their terms and are not rated any more; usage is metered from the override's start.
+    Runs that were issued keep their terms, and late usage of their time has them, too; usage is metered from the
+    override's start.
     """
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
@@ -220,6 +221,8 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
 
     turn.emit(OverrideSet(override=override, advance_after=_follow(charge, override.service_period)))
     gathering.gather(turn, gathering.remaining(turn.charge))
+    if turn.charge.former_terms != charge.former_terms:
+        note_last_under(turn)
     return True
 
 

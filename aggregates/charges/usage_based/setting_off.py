@@ -154,8 +154,9 @@ def _take_back(turn: Turn, run_id: UUID, rest: Decimal) -> tuple[dict[UUID, Deci
 
 
 def _others(turn: Turn, run_id: UUID) -> Iterator[RealizationRun]:
-    """The charge's other runs that count, the newest first."""
-    for entry in reversed(turn.charge.rated_runs):
+    """The charge's other runs that count and are rated by the same terms, the newest first."""
+    terms = turn.charge.terms_until(turn.run(run_id).service_period_to)
+    for entry in reversed(turn.charge.runs_under(terms)):
         if entry.run_id != run_id:
             yield turn.run(entry.run_id)
 
