@@ -183,6 +183,9 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
         for entry in voided:
             late.note_voided(turn, entry)
         return
+    current = turn.charge.current_run
+    if current is not None and current.is_late:
+        invoicing.ask_to_delete(turn, current)  # what it would bill, the next run bills, or what follows that
     gathering.gather(turn, left)
     if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:
         moved = turn.moved(Status.ACTIVE, Trigger.LINE_CREDITED, turn.usage.service_period.to)
