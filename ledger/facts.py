@@ -97,11 +97,9 @@ class FactFinder:
 
     def of_late_usage(self, work: Work, charge: Charge, facts: Facts) -> Facts:
         """The same with what a decision about late usage of a charge needs: the quantity as it is stored now."""
-        question = deciding.late_quantity(charge, facts)
-        if question is None:
-            return facts
-        answer = self._ask(self._context.within(work), charge.customer, question)
-        return msgspec.structs.replace(facts, quantities={**facts.quantities, question: answer})
+        look = self._context.within(work)
+        answers = {each: self._ask(look, charge.customer, each) for each in deciding.late_quantities(charge, facts)}
+        return msgspec.structs.replace(facts, quantities={**facts.quantities, **answers})
 
     def histories(self, work: Work, charge: Charge) -> dict[UUID, CreditPool]:
         """Pools with what was sealed, where a correction of the charge's runs would need it."""

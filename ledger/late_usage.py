@@ -57,9 +57,10 @@ class Noted(msgspec.Struct, frozen=True):
 
 
 class Found(NamedTuple):
-    """A charge, and when the latest of its late usage was stored."""
+    """A charge, and an event that came late for it: its time, and when it was stored."""
 
     charge: UUID
+    time: datetime
     stored_at: Instant
 
 
@@ -144,14 +145,12 @@ class LateUsageFinder:
         streams = [charge_state.stream(charge_id, customer) for charge_id in sorted(ids)]
         for entry in self._context.repository.load_all(streams):
             charge: Charge = entry.state
-            period, seen = charge.intent.effective.service_period, charge.collected_until
-            if seen is None:
-                continue
-            stored = [
-                each.stored_at for each in arrivals if period.from_ <= each.time < period.to and each.stored_at >= seen
-            ]
-            if stored:
-                found.append(Found(charge.id, instant(max(stored))))
+            newest: dict[Instant, Arrival] = {}
+            for each in arrivals:
+                if deciding.came_late(charge, each.time, each.stored_at):
+                    under = next(terms.period.from_ for terms in charge.terms if each.time < terms.period.to)
+                    newest[under] = max(newest.get(under, each), each, key=lambda arrival: arrival.stored_at)
+            found += (Found(charge.id, each.time, instant(each.stored_at)) for each in newest.values())
         return found
 
     def _customer(self, customer: str, late: Sequence[Found]) -> int:
@@ -159,7 +158,9 @@ class LateUsageFinder:
             work.load(*(charge_state.stream(each.charge, customer) for each in late))
             facts = self._facts.of_customer(work, customer)
             news = [
-                each.charge for each in late if deciding.note_late_usage(work.draft, each.charge, each.stored_at, facts)
+                each.charge
+                for each in late
+                if deciding.note_late_usage(work.draft, each.charge, each.time, each.stored_at, facts)
             ]
             index(work)
             return Noted(tuple(news))

@@ -20,7 +20,7 @@ from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
 from aggregates.credits import state as pool_state
 from aggregates.credits.events import AdvanceCovered, CreditReturned
-from aggregates.credits.histories import history_of, lots_opened, lots_taken
+from aggregates.credits.histories import accruals_of, history_of, lots_opened, lots_taken
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import CoverAdvance, Recognize, RecognizeAccrual, Seal
 from aggregates.customers import Customer, Profile
@@ -171,18 +171,18 @@ def _horizon(reach: Duration, now: datetime) -> Instant:
 def histories(work: Work, store: Store, follower: Follower, charge: Charge) -> dict[UUID, CreditPool]:
     """Pools with all that the charge ever had of them, where a correction of it would need it (decision 40).
 
-    Empty as long as every slice of the charge's runs is in hand, which is as good as always before it is final. The
-    few events that concern the charge are found by the view `slice_events`; what the view has not seen is read from
-    the stream. Should what it names not add up to what the runs hold, the whole stream is read. So it is for the totals
-    of a purchase that has left the state, because it was paid and used up.
+    Empty as long as every slice of the charge's runs is in hand, and what they were invoiced, which is as good as
+    always before it is final. The few events that concern the charge are found by the view `slice_events`; what the
+    view has not seen is read from the stream. Should what it names not add up to what the runs hold, the whole stream
+    is read. So it is for the totals of a purchase that has left the state, because it was paid and used up.
     """
     own: CreditPool | None = work.draft.state(charge.pool.id)
     if own is not None and charge.pool.id in work.loaded and has_left(own, charge):
         history = whole_history(store, charge.pool.id, work.loaded[charge.pool.id].version)
         return {charge.pool.id: history} if history is not None else {}
-    runs = [work.draft.state(entry.run_id) for entry in charge.live_runs]
+    runs = [work.draft.state(entry.run_id) for entry in charge.runs]
     found: dict[UUID, CreditPool] = {}
-    for stream, held in _credit_of(charge, [run for run in runs if run is not None]).items():
+    for stream, held in _held_of(charge, [run for run in runs if run is not None]).items():
         pool: CreditPool | None = work.draft.state(stream)
         if pool is None or stream not in work.loaded or _accounts_for(pool, charge, held):
             continue
@@ -207,17 +207,31 @@ def whole_history(store: Store, stream: UUID, version: int) -> CreditPool | None
     return pool_state.unsealed(mapper.read(row) for row in rows if row.version <= version)
 
 
-def _credit_of(charge: Charge, runs: Sequence[RealizationRun]) -> dict[UUID, dict[UUID, Decimal]]:
-    """What the runs hold now of each pool they draw on: their own, and the fiat one for what exceeds it."""
-    held = {charge.pool.id: {run.id: run.credits_total for run in runs}}
-    if charge.has_overage and charge.fiat_pool != charge.pool:
-        held[charge.fiat_pool.id] = {run.id: run.fiat_credits_total for run in runs}
-    return held
+class Held(NamedTuple):
+    """What runs hold of a pool now: credit by run, and what they were invoiced and nobody has taken back."""
+
+    credit: Mapping[UUID, Decimal]
+    invoiced: Mapping[UUID, Decimal]
 
 
-def _accounts_for(pool: CreditPool, charge: Charge, held: Mapping[UUID, Decimal]) -> bool:
-    """Whether all credit that the charge's runs hold is among these slices."""
-    return all(amount <= pool.remaining(charge.id, run) for run, amount in held.items())
+def _held_of(charge: Charge, runs: Sequence[RealizationRun]) -> dict[UUID, Held]:
+    """What the runs hold of each pool they draw on: their own, and the fiat one for what exceeds it.
+
+    A run that counts no longer holds no credit, but perhaps something that it was invoiced.
+    """
+    live = [run for run in runs if not run.is_voided]
+    invoiced = {run.id: run.invoiced_left for run in runs if run.invoiced_left}
+    credit = {run.id: run.credits_total for run in live}
+    if not charge.has_overage or charge.fiat_pool == charge.pool:
+        return {charge.pool.id: Held(credit, invoiced)}
+    fiat_credit = {run.id: run.fiat_credits_total for run in live}
+    return {charge.pool.id: Held(credit, {}), charge.fiat_pool.id: Held(fiat_credit, invoiced)}
+
+
+def _accounts_for(pool: CreditPool, charge: Charge, held: Held) -> bool:
+    """Whether all credit that the charge's runs hold is among these slices, and all they were invoiced in accruals."""
+    in_slices = all(amount <= pool.remaining(charge.id, run) for run, amount in held.credit.items())
+    return in_slices and all(amount <= pool.invoiced(run) for run, amount in held.invoiced.items())
 
 
 class Wanted(NamedTuple):
@@ -241,10 +255,12 @@ def history_by_view(store: Store, follower: Follower, wanted: Wanted) -> CreditP
             records = _read(store, stream, named, seen)
             lots = sorted(lots_taken(charge, records.values()) - pool.lots.keys())
             opened = [row.version for row in reader.select(SLICE_EVENTS, [mine, Where("lot", "in", lots)])]
+            accruals = sorted(accruals_of(charge, records.values()))
+            opened += [row.version for row in reader.select(SLICE_EVENTS, [mine, Where("accrual", "in", accruals)])]
     except LedgerError:
         log.warning("view %s cannot be read; reading the whole stream %s", SLICE_EVENTS.name, stream)
         return None
-    records |= _read(store, stream, [each for each in opened if each not in records], None)
+    records |= _read(store, stream, sorted({each for each in opened if each not in records}), None)
     told = [record for _, record in sorted(records.items()) if record.version <= version]
     if not lots_taken(charge, told) <= pool.lots.keys() | lots_opened(told):
         return None

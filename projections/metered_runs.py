@@ -1,7 +1,8 @@
 """`metered_runs`: which runs of usage there are for a time of event, to find the charge of usage that was stored late.
 
-One slim row per run that counts, by customer and end of its period: whoever looks for the runs of a moment reads those
-that end behind it, and not all there ever were.
+One slim row per run, by customer and end of its period: whoever looks for the runs of a moment reads those that end
+behind it, and not all there ever were. Runs that count no longer stay: what one had billed may be billed again by a
+late adjustment over the end of the period, and usage of its time belongs to that charge as before.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from aggregates.runs.events import RealizationRunStarted, RunInvalidated, RunVoided
+from aggregates.runs.events import RealizationRunStarted
 from projections.projection import Entry, Key, Keyed
 
 
 class MeteredRunRow(NamedTuple):
-    """A run of metered usage that counts. Times are UTC, the end is exclusive."""
+    """A run of metered usage, whatever became of it. Times are UTC, the end is exclusive."""
 
     run: UUID
     charge: UUID
@@ -32,8 +33,7 @@ def _keys(entry: Entry) -> tuple[Key]:
 
 def _apply(row: MeteredRunRow | None, entry: Entry, key: Key) -> MeteredRunRow | None:
     record, body = entry.record, entry.record.body
-    if not isinstance(body, RealizationRunStarted):
-        return None
+    assert isinstance(body, RealizationRunStarted), f"{type(body).__name__} is not listened to"
     if body.meter_id is None:
         return row
     return MeteredRunRow(
@@ -49,11 +49,11 @@ def _apply(row: MeteredRunRow | None, entry: Entry, key: Key) -> MeteredRunRow |
 
 METERED_RUNS = Keyed(
     name="metered_runs",
-    version=1,
+    version=2,
     row=MeteredRunRow,
     key=("run",),
     indexes=(("namespace", "customer", "service_period_to"),),
-    listens=frozenset({RealizationRunStarted.NAME, RunVoided.NAME, RunInvalidated.NAME}),
+    listens=frozenset({RealizationRunStarted.NAME}),
     keys=_keys,
     apply=_apply,
 )

@@ -261,14 +261,19 @@ def provisional_line(charge: Charge, period: Period) -> LineContent:
 # ── late usage: each answers whether anything was recorded ───────────────────────────────────────────────────
 
 
-def note_late_usage(draft: Draft, charge_id: UUID, stored_at: Instant, facts: Facts) -> bool:
-    """Note that usage of the charge's period was stored then, which none of its runs has counted (decision 24)."""
-    return late.note_found(Turn(draft, charge_id, facts), stored_at)
+def came_late(charge: Charge, time: datetime, stored_at: datetime) -> bool:
+    """Whether usage of that time, stored then, is counted by no run of a charge of usage, nor will be (decision 24)."""
+    return late.came_late(charge, time, stored_at)
+
+
+def note_late_usage(draft: Draft, charge_id: UUID, time: datetime, stored_at: Instant, facts: Facts) -> bool:
+    """Note that usage of that time was stored then, which none of the charge's runs has counted (decision 24)."""
+    return late.note_found(Turn(draft, charge_id, facts), time, stored_at)
 
 
 @exact
 def take_up_late_usage(draft: Draft, charge_id: UUID, ordered: Ordered, facts: Facts) -> bool:
-    """Bill late usage that nobody has billed, or decide that it is not billed. Needs `late_quantity`.
+    """Bill late usage that nobody has billed, or decide that it is not billed. Needs `late_quantities`.
 
     Raises `NoLateUsage`, `ActiveRunAlreadyExists`, `UnsupportedOperation`.
     """
@@ -279,9 +284,9 @@ def take_up_late_usage(draft: Draft, charge_id: UUID, ordered: Ordered, facts: F
     return True
 
 
-def late_quantity(charge: Charge, facts: Facts) -> QuantityNeeded | None:
-    """What a meter has to answer before late usage is taken up; None of a charge that has none."""
-    return late.question(charge, facts) if charge.late_usage is not None else None
+def late_quantities(charge: Charge, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """What a meter has to answer before late usage is taken up; nothing of a charge that has none."""
+    return late.questions(charge, facts) if charge.late_usage is not None else ()
 
 
 # ── patches, payments, voiding: each answers whether anything was recorded ───────────────────────────────────

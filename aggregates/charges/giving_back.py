@@ -108,6 +108,15 @@ def fiat_pool(turn: Turn) -> CreditPool:
     return state if state is not None else CreditPool.empty(turn.charge.invoice_currency)
 
 
+def invoiced_in_hand(turn: Turn, run_id: UUID) -> CreditPool:
+    """That pool with what the run was invoiced, brought back where it has left the state (decision 40)."""
+    history = turn.facts.histories.get(turn.charge.fiat_pool.id)
+    if history is not None:
+        for event in pool.bring_accrual_back(fiat_pool(turn), run_id, history):
+            book(turn, event)
+    return fiat_pool(turn)
+
+
 def book(turn: Turn, event: DomainEvent | None) -> GroupRef | None:
     """Put an event into that pool's stream; what names its posting group, None where nothing was booked."""
     if event is None:

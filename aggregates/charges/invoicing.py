@@ -16,7 +16,7 @@ from aggregates.charges.events import (
     RunReclassified,
     RunVoidNoted,
 )
-from aggregates.charges.giving_back import book, fiat_pool
+from aggregates.charges.giving_back import book, fiat_pool, invoiced_in_hand
 from aggregates.charges.intent import FlatFeeLayer
 from aggregates.charges.line_content import fiat_totals, nothing_to_pay, overage, rate_of, show
 from aggregates.charges.state import RunEntry
@@ -25,6 +25,7 @@ from aggregates.credits import decisions as pool
 from aggregates.credits.requests import AccrueUsage, InvoicePayment
 from aggregates.invoices.documents import CreditCause
 from aggregates.invoices.effects import (
+    InvoiceLineDeletionRequested,
     LineCredited,
     LineIssued,
     LineNotice,
@@ -230,7 +231,7 @@ def write_off(turn: Turn, notice: LineWrittenOff) -> None:
 def reinstate(turn: Turn, notice: LineReinstated) -> None:
     """Take a write-off back."""
     _, run = shown(turn, notice)
-    group = book(turn, pool.reinstate(fiat_pool(turn), _payment(turn, run, notice, notice.net)))
+    group = book(turn, pool.reinstate(invoiced_in_hand(turn, run.id), _payment(turn, run, notice, notice.net)))
     assert group is not None, f"run {run.id}: nothing was reinstated"
     turn.draft.emit(run.stream, RunReinstated(fiat_amount=notice.net, ledger_group=group))
     _note_payment(turn, run)
@@ -249,7 +250,7 @@ def credit(turn: Turn, notice: LineCredited) -> Shown | None:
     group = None
     if notice.net:
         request = giving_back.freed(turn, notice, _payment(turn, run, notice, notice.net))
-        group = book(turn, pool.credit_invoice(fiat_pool(turn), request))
+        group = book(turn, pool.credit_invoice(invoiced_in_hand(turn, run.id), request))
     turn.draft.emit(
         run.stream,
         RunCredited(
@@ -291,6 +292,13 @@ def _payment(turn: Turn, run: RealizationRun, notice: Notice, amount: Decimal) -
 
 
 # ── lines that go, and lines that cannot ─────────────────────────────────────────────────────────────────────
+
+
+def ask_to_delete(turn: Turn, entry: RunEntry) -> None:
+    """Ask the invoice of a run to let its line go. Raises `PreconditionFailed` for a run that is on no invoice."""
+    if entry.invoice_id is None or entry.line_id is None:
+        raise PreconditionFailed(f"run {entry.run_id} of charge {turn.charge_id} is on no invoice", turn.charge_id)
+    turn.ask(InvoiceLineDeletionRequested(invoice_id=entry.invoice_id, line_id=entry.line_id))
 
 
 def remove(turn: Turn, notice: Notice) -> Shown | None:

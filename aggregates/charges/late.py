@@ -58,12 +58,14 @@ class Rebilling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stored_at_lt: Instant
     waits: bool = False
 
-    def cut(self, counted: Instant) -> Instant:
+    def cut(self, counted: Instant | None) -> Instant:
         """Before when usage of the adjustment is stored, where the runs that count have counted until `counted`.
 
         The first instant that is later than that of all of them (run rating R13), so that late usage comes not with it.
         """
-        return self.stored_at_lt if self.waits else max(self.stored_at_lt, Instant(counted + _SECOND))
+        if self.waits or counted is None:
+            return self.stored_at_lt
+        return max(self.stored_at_lt, Instant(counted + _SECOND))
 
 
 def due_after(stored_at: Instant) -> Instant:
@@ -87,6 +89,17 @@ def after(late: LateUsage | None, rebilling: Rebilling | None, body: LateEvent) 
         case LateUsageEvaluated():
             settled = body.rebilling or body.outcome in _COUNTS_ALL
             return {"late_usage": _looked_at(late, body), "rebilling": None if settled else rebilling}
+
+
+def forgotten(late: LateUsage | None, rebilling: Rebilling | None, *, begins_anew: bool) -> dict[str, object]:
+    """What of either is left when a charge is billed anew, or not at all: nothing, as what is stored is metered again.
+
+    Where it does not begin anew, usage under former terms is not metered again: it is looked at once more.
+    """
+    if begins_anew:
+        return {"late_usage": None, "rebilling": None}
+    known = (late.found or late.stored_at_lt) if late is not None else None
+    return {"late_usage": LateUsage(found=known) if known is not None else None, "rebilling": rebilling}
 
 
 _COUNTS_ALL = frozenset({LateOutcome.TO_INVOICE, LateOutcome.NOTHING})

@@ -63,6 +63,7 @@ from aggregates.charges.events import (
     RunVoidNoted,
     ZeroOverageCompleted,
 )
+from aggregates.charges.held_terms import HeldTerms, overridden
 from aggregates.charges.intent import (
     ChargeType,
     CostBasis,
@@ -80,7 +81,7 @@ from aggregates.charges.intent import (
     UsageLayer,
 )
 from aggregates.charges.kept import Kept
-from aggregates.charges.late import LateUsage, Rebilling, adjusted, after, due_after
+from aggregates.charges.late import LateUsage, Rebilling, adjusted, after, due_after, forgotten
 from aggregates.charges.late_events import LateUsageEvaluated, LateUsageFound, RebillingNoted
 from aggregates.charges.outside_events import (
     CreditNoteRequested,
@@ -194,6 +195,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     failure: AdvanceFailure | None = None
     late_usage: LateUsage | None = None
     rebilling: Rebilling | None = None
+    former_terms: tuple[HeldTerms, ...] = ()
 
     @property
     def stream(self) -> Stream:
@@ -279,7 +281,14 @@ class Charge(Kept, frozen=True, kw_only=True):
     @property
     def collected_until(self) -> Instant | None:
         """Usage stored before that was looked at, by a run that counts or since; None before the first run."""
-        ends = [entry.collection_end for entry in self.live_runs]
+        return self._looked_at(self.live_runs)
+
+    def collected_under(self, terms: HeldTerms) -> Instant | None:
+        """The same of usage that these terms charge: other runs than theirs have counted nothing of it."""
+        return self._looked_at(self.runs_under(terms))
+
+    def _looked_at(self, runs: Iterable[RunEntry]) -> Instant | None:
+        ends = [entry.collection_end for entry in runs]
         ends += [self.late_usage.stored_at_lt] if self.late_usage is not None else []
         return max((end for end in ends if end is not None), default=None)
 
@@ -291,18 +300,19 @@ class Charge(Kept, frozen=True, kw_only=True):
             return None
         return max(late.due, due_after(seen))
 
-    @property
-    def rebilling_cut(self) -> Instant | None:
-        """Before when usage is stored that a late adjustment over what voided runs had billed counts."""
-        counted = [entry.collection_end for entry in self.live_runs]
+    def rebilling_cut(self, terms: HeldTerms) -> Instant:
+        """Before when usage under these terms is stored that an adjustment over what voided runs had billed counts."""
+        assert self.rebilling is not None, f"charge {self.id} has nothing to bill again"
+        counted = [entry.collection_end for entry in self.runs_under(terms)]
         latest = max((end for end in counted if end is not None), default=None)
-        return None if self.rebilling is None or latest is None else self.rebilling.cut(latest)
+        return self.rebilling.cut(latest)
 
     @property
     def rebilling_due(self) -> Instant | None:
         """From when on what voided runs had billed can be billed again: nothing else may be on its way."""
-        cut = self.rebilling_cut
-        return collected_after(cut) if cut is not None and self._can_be_adjusted else None
+        if self.rebilling is None or not self._can_be_adjusted:
+            return None
+        return max(collected_after(self.rebilling_cut(terms)) for terms in self.terms)
 
     @property
     def _can_be_adjusted(self) -> bool:
@@ -311,12 +321,26 @@ class Charge(Kept, frozen=True, kw_only=True):
         return self.current_run_id is None and self.gathering_line is None and self.status in done
 
     @property
+    def terms(self) -> tuple[HeldTerms, ...]:
+        """The terms of usage, those first that held first; the last are the effective ones."""
+        layer = self.intent.effective
+        assert isinstance(layer, UsageLayer), f"charge {self.id} is not usage based"
+        return (*self.former_terms, HeldTerms(layer=layer, intent_version=self.intent_version))
+
+    def terms_until(self, service_period_to: Instant) -> HeldTerms:
+        """The terms that a run is rated by which ends there."""
+        return next((held for held in self.terms if held.rates(service_period_to)), self.terms[-1])
+
+    def runs_under(self, terms: HeldTerms) -> tuple[RunEntry, ...]:
+        """The runs that count and are rated by these terms, in order of creation."""
+        return tuple(entry for entry in self.live_runs if terms.rates(entry.service_period_to))
+
+    @property
     def rated_runs(self) -> tuple[RunEntry, ...]:
         """The runs that count within the effective terms; usage before an override that begins later keeps its own."""
-        layer = self.intent.effective
-        if not isinstance(layer, UsageLayer):
+        if not isinstance(self.intent.effective, UsageLayer):
             return self.live_runs
-        return tuple(entry for entry in self.live_runs if entry.service_period_to > layer.service_period.from_)
+        return self.runs_under(self.terms[-1])
 
     def run_on_line(self, line_id: UUID) -> RunEntry | None:
         """The run that an invoice line shows, whatever has become of it; the newest where there were several."""
@@ -350,7 +374,8 @@ def evolve(state: Charge | None, record: Recorded[ChargeEvent]) -> Charge:
         elif state.deleted_at is not None:
             changes["deleted_at"] = None
         if isinstance(body, ChargeReopened | ChargeDeleted):
-            changes |= {"late_usage": None, "rebilling": None}  # what is stored is metered anew, or not at all
+            anew = isinstance(body, ChargeDeleted) or not state.former_terms
+            changes |= forgotten(state.late_usage, state.rebilling, begins_anew=anew)
     return msgspec.structs.replace(state, updated_at=record.at, **changes)
 
 
@@ -513,6 +538,11 @@ def _of_intent(
             layer = msgspec.structs.replace(intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
             intent = intent.with_layer(body.layer, layer)
     changes: dict[str, object] = {"intent": intent, "intent_version": state.intent_version + 1}
+    if isinstance(body, OverrideCleared):
+        changes["former_terms"] = ()  # the base holds for all of it again
+    if isinstance(body, OverrideSet) and isinstance(body.override, UsageLayer) and state.is_invoiced:
+        ends = [entry.service_period_to for entry in state.rated_runs if not entry.is_late]
+        changes["former_terms"] = overridden(state.terms, ends, body.override)
     return changes | ({"invoice_refund": body.invoice_refund} if isinstance(body, ChargeDeleted) else {})
 
 

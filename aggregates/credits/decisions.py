@@ -20,7 +20,7 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     fail_payment  write_off_purchase             a payment that fails         decisions 22, 26
     write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
     cover_advance                                credit that is free again    §17
-    seal  bring_back                             what leaves the state        §11
+    seal  bring_back  bring_accrual_back         what leaves the state        §11
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from aggregates.credits.purchases import (
 )
 from aggregates.credits.recognition import recognize, reverse_recognition
 from aggregates.credits.refunding import refund, reverse_payment
-from aggregates.credits.sealing import bring_back, seal
+from aggregates.credits.sealing import bring_accrual_back, bring_back, seal
 from aggregates.credits.unapplied import spend_unapplied
 from aggregates.credits.uncollectible import reinstate_advance, write_off_advance
 from aggregates.credits.voiding import cancel, refund_correction, void
@@ -62,6 +62,7 @@ __all__ = [
     "write_off_purchase",
     "owed",
     "is_paid",
+    "bring_accrual_back",
     "bring_back",
     "write_off_advance",
     "reinstate_advance",

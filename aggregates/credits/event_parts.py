@@ -191,6 +191,15 @@ class WrittenOffPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     amount: Decimal
 
 
+class KeptRecognition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A part of an accrual that is earnings: how much still, since when, by which accrued entry, for which date."""
+
+    amount: Decimal
+    at: Instant
+    entry: EntryRef
+    accounted_at: Instant
+
+
 class AppliedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much of a payment, credit note or write-off belongs to one accrual; none for what exceeds all of them.
 

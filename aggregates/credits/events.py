@@ -17,6 +17,7 @@ from aggregates.credits.event_parts import (
     AppliedPart,
     BackfillElement,
     CollectedSlice,
+    KeptRecognition,
     PaymentAdjustment,
     PurchaseSettlement,
     RecognitionKind,
@@ -37,6 +38,9 @@ from aggregates.values.money import Currency
 from aggregates.values.period import Instant, Period
 
 __all__ = [
+    "EVENTS",
+    "RULES_VERSION",
+    "AccrualBroughtBack",
     "AdvanceCovered",
     "AdvanceWrittenOff",
     "AppliedPart",
@@ -47,13 +51,13 @@ __all__ = [
     "CreditPoolEvent",
     "CreditReturned",
     "CreditVoided",
-    "EVENTS",
     "EarningsRecognized",
     "GrantCancelled",
     "InvoicePaymentAuthorized",
     "InvoicePaymentSettled",
     "InvoiceUsageAccrued",
     "InvoiceUsageCredited",
+    "KeptRecognition",
     "PaymentAdjustment",
     "PurchaseBroughtBack",
     "PurchasePaymentAuthorized",
@@ -63,7 +67,6 @@ __all__ = [
     "PurchaseRefunded",
     "PurchaseSettlement",
     "PurchaseWrittenOff",
-    "RULES_VERSION",
     "ReceivableWrittenOff",
     "RecognitionKind",
     "RecognitionReversed",
@@ -517,6 +520,34 @@ class PurchaseBroughtBack(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...] = ()
 
 
+class AccrualBroughtBack(DomainEvent, frozen=True, kw_only=True):
+    """Invoiced value that had left the state is needed again, as the stream has it; nothing is booked (decision 40).
+
+    The fields are those of `Accrual`.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.accrual_brought_back.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    accrual: int
+    charge: UUID | None = None
+    run: UUID | None = None
+    line: UUID | None = None
+    invoice: UUID | None = None
+    route: Route
+    service_period: Period | None = None
+    booked_at: Instant
+    accrued_from: Instant
+    accounted_at: Instant
+    amount: Decimal
+    authorized: Decimal = ZERO
+    settled: Decimal = ZERO
+    credited: Decimal = ZERO
+    written_off: Decimal = ZERO
+    recognitions: tuple[KeptRecognition, ...] = ()
+    transactions: tuple[Transaction, ...] = ()
+
+
 CreditPoolEvent = (
     CreditGranted
     | PurchasePaymentAuthorized
@@ -541,5 +572,6 @@ CreditPoolEvent = (
     | GrantCancelled
     | SlicesSealed
     | PurchaseBroughtBack
+    | AccrualBroughtBack
 )
 EVENTS: tuple[type[DomainEvent], ...] = get_args(CreditPoolEvent)

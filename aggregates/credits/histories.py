@@ -3,12 +3,13 @@
 Slices that were sealed have left the state, and perhaps the lots they came from. `history_of` makes them anew from
 the few events that concern the charge: those that collected for it, covered its advance, recognised, gave back or gave
 up what it had, and those that opened the lots it took from. Its slices are those of the pool with nothing sealed
-(`state.unsealed`); of its lots only what they are counts, not what is left in them.
+(`state.unsealed`); of its lots only what they are counts, not what is left in them. So are its accruals: what it was
+invoiced, and what was paid, credited, written off and recognised of that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 import msgspec
@@ -32,8 +33,8 @@ def history_of(
 ) -> CreditPool:
     """Everything the charge ever had of the pool, up to a version.
 
-    `records`, oldest first, are those that concern the charge and those that opened the lots it took from, as far as
-    these are not among `lots`; others say nothing here and may be among them.
+    `records`, oldest first, are those that concern the charge or its accruals and those that opened the lots it took
+    from, as far as these are not among `lots`; others say nothing here and may be among them.
     """
     return continued(CreditPool(currency=currency, lots=dict(lots)), charge, records, version)
 
@@ -42,7 +43,14 @@ def continued(
     history: CreditPool, charge: UUID, records: Iterable[Recorded[e.CreditPoolEvent]], version: int
 ) -> CreditPool:
     """The same history with what has happened since."""
-    told = (_replace(record, body=body) for record in records if (body := _about(charge, record.body)) is not None)
+    told: list[Recorded[e.CreditPoolEvent]] = []
+    accruals = set(history.accruals)
+    for record in records:
+        if isinstance(record.body, e.InvoiceUsageAccrued) and record.body.charge == charge:
+            accruals.add(record.body.accrual)
+        body = _about(charge, accruals, record.body)
+        if body is not None:
+            told.append(_replace(record, body=body))
     state = fold(history, told)
     assert state is not None, "it was there before"
     return _replace(state, version=version)
@@ -73,9 +81,26 @@ def lots_opened(records: Iterable[Recorded[e.CreditPoolEvent]]) -> set[int]:
     return found
 
 
-def _about(charge: UUID, body: e.CreditPoolEvent) -> e.CreditPoolEvent | None:
-    """The event as far as it concerns the charge or opens a lot; None where it does neither."""
+def accruals_of(charge: UUID, records: Iterable[Recorded[e.CreditPoolEvent]]) -> set[int]:
+    """What the charge was invoiced, by the numbers of the accruals."""
+    accrued = (record.body for record in records if isinstance(record.body, e.InvoiceUsageAccrued))
+    return {body.accrual for body in accrued if body.charge == charge}
+
+
+def _about(charge: UUID, accruals: Collection[int], body: e.CreditPoolEvent) -> e.CreditPoolEvent | None:
+    """The event as far as it concerns the charge or its accruals, or opens a lot; None where it does nothing of it."""
     match body:
+        case e.InvoiceUsageAccrued():
+            return body if body.charge == charge else None
+        case (
+            e.InvoicePaymentAuthorized()
+            | e.InvoicePaymentSettled()
+            | e.InvoiceUsageCredited()
+            | e.ReceivableWrittenOff()
+            | e.UnappliedCreditSpent()
+        ):
+            applied = tuple(part for part in body.parts if part.accrual in accruals)
+            return _replace(body, parts=applied) if applied else None
         case e.CreditGranted():
             return _replace(body, backfill=tuple(part for part in body.backfill if part.charge == charge))
         case e.CreditReturned():
@@ -83,8 +108,9 @@ def _about(charge: UUID, body: e.CreditPoolEvent) -> e.CreditPoolEvent | None:
         case e.CreditCollected():
             return body if body.charge == charge else None
         case e.EarningsRecognized() | e.RecognitionReversed():
+            mine = (part for part in body.parts if part.charge == charge)
             return _replace(
-                body, parts=tuple(part for part in body.parts if part.charge == charge and part.slice is not None)
+                body, parts=tuple(part for part in mine if part.slice is not None or part.accrual in accruals)
             )
         case e.AdvanceWrittenOff() | e.AdvanceCovered():
             parts = [part for part in body.parts if part.charge == charge]

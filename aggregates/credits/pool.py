@@ -298,6 +298,10 @@ class CreditPool(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_
         """What was collected for the charge (or one run of it) and not given back, as far as it is unsealed."""
         return sum((s.remaining for s in self.slices_of(charge) if run in (None, s.run)), ZERO)
 
+    def invoiced(self, run: UUID) -> Decimal:
+        """What a run was invoiced and nobody has taken back, paid or not, as far as it has not left the state."""
+        return sum((each.amount - each.credited for each in self.accruals.values() if each.run == run), ZERO)
+
     @property
     def uncovered_advance(self) -> Decimal:
         """Usage beyond credit that no purchase has taken over yet."""

@@ -12,8 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from aggregates.credits.events import PurchaseBroughtBack, PurchaseSettlement, SlicesSealed
-from aggregates.credits.pool import CreditPool, Purchase, Realized
+from aggregates.credits.events import (
+    AccrualBroughtBack,
+    KeptRecognition,
+    PurchaseBroughtBack,
+    PurchaseSettlement,
+    SlicesSealed,
+)
+from aggregates.credits.pool import Accrual, CreditPool, Purchase, Realized
 from aggregates.credits.purchases import price
 from aggregates.credits.requests import Seal
 from aggregates.values.decimals import ZERO, exact
@@ -105,6 +111,26 @@ def bring_back(pool: CreditPool, purchase: UUID, history: CreditPool) -> Purchas
     gone = (history.lots[sequence].balance for sequence in known.lots if sequence not in pool.lots)
     totals["expired"] = sum(gone, ZERO)
     return PurchaseBroughtBack(currency=pool.currency, purchase=purchase, **totals)
+
+
+def bring_accrual_back(pool: CreditPool, run: UUID, history: CreditPool) -> Iterator[AccrualBroughtBack]:
+    """What a run was invoiced and has left the state, out of the pool with nothing sealed (`state.unsealed`).
+
+    A credit note over it, or a payment of what was written off, needs it again; it leaves as it left before.
+    """
+    for sequence, accrual in history.accruals.items():
+        if accrual.run != run or sequence in pool.accruals:
+            continue
+        known = {name: getattr(accrual, name) for name in Accrual.__struct_fields__ if name in _OF_ACCRUAL}
+        recognitions = tuple(
+            KeptRecognition(amount=each.amount, at=each.at, entry=each.entry, accounted_at=each.accounted_at)
+            for each in accrual.recognitions
+        )
+        yield AccrualBroughtBack(currency=pool.currency, accrual=sequence, recognitions=recognitions, **known)
+
+
+_OF_ACCRUAL = frozenset(AccrualBroughtBack.__struct_fields__) - {"recognitions"}
+"""What an accrual and the event that brings it back have in common, word for word."""
 
 
 def _closed(pool: CreditPool, request: Seal, horizon: Instant) -> Iterator[int]:

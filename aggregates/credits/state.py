@@ -64,7 +64,8 @@ def unsealed(records: Iterable[Recorded[e.CreditPoolEvent]], state: CreditPool |
 
     From all its records, or from such a state and the records since. What was brought back never left it.
     """
-    kept = (r for r in records if not isinstance(r.body, e.SlicesSealed | e.PurchaseBroughtBack))
+    apart = e.SlicesSealed | e.PurchaseBroughtBack | e.AccrualBroughtBack
+    kept = (r for r in records if not isinstance(r.body, apart))
     return fold(state, kept)
 
 
@@ -155,6 +156,8 @@ class _Hand:
                 self._sealed(body)
             case e.PurchaseBroughtBack() as body:
                 self._brought_back(body)
+            case e.AccrualBroughtBack() as body:
+                self._accrual_brought_back(body)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -449,6 +452,28 @@ class _Hand:
     def _brought_back(self, body: e.PurchaseBroughtBack) -> None:
         totals = {name: getattr(body, name) for name in Purchase.__struct_fields__}
         self.pool.purchases[body.purchase] = Purchase(**totals)
+
+    def _accrual_brought_back(self, body: e.AccrualBroughtBack) -> None:
+        self.pool.accruals[body.accrual] = Accrual(
+            sequence=body.accrual,
+            charge=body.charge,
+            run=body.run,
+            line=body.line,
+            invoice=body.invoice,
+            route=body.route,
+            service_period=body.service_period,
+            booked_at=body.booked_at,
+            accrued_from=body.accrued_from,
+            accounted_at=body.accounted_at,
+            amount=body.amount,
+            authorized=body.authorized,
+            settled=body.settled,
+            credited=body.credited,
+            written_off=body.written_off,
+            recognitions=tuple(
+                Recognition(part.amount, part.at, part.entry, part.accounted_at) for part in body.recognitions
+            ),
+        )
 
     # ── sealing ──────────────────────────────────────────────────────────────────────────────────────────────
 

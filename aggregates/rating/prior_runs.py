@@ -173,8 +173,8 @@ def check_late(run: RunToRate, priors: Sequence[PriorRun], findings: Findings) -
 
 
 def final_run(run: RunToRate, priors: Iterable[PriorRun]) -> PriorRun | None:
-    """The earliest live run with this run's period, if that period ends with the charge."""
-    if run.period.to != run.service_period.to:
+    """The earliest live run with this run's period, if that period ends with the charge, or with its terms."""
+    if run.period.to != (run.held_until or run.service_period.to):
         return None
     return next((prior for prior in priors if prior.period == run.period and not prior.late), None)
 

@@ -93,7 +93,8 @@ class RunToRate(msgspec.Struct, frozen=True, kw_only=True):
     of the charge to the end of `period`, in raw metered units. `prior_runs` are all other runs of the charge in the
     order of their creation; the run itself is left out by `run_id`. `snapshots` are the cumulative quantities at the
     moments that `snapshot_instants` names, as of `stored_at_lt`. `late` marks an adjustment after the final run: its
-    `period` is that of the final run (run rating R13).
+    `period` is that of the final run (run rating R13), or, where `held_until` says that other terms hold from there on,
+    that of the last run before.
     """
 
     engine: RunEngine
@@ -110,6 +111,7 @@ class RunToRate(msgspec.Struct, frozen=True, kw_only=True):
     unit_config_enabled: bool = True
     stored_at_lt: Instant | None = None
     late: bool = False
+    held_until: Instant | None = None
     line_name: str = "feature"
     arithmetic: RatingArithmetic = REFERENCE
     events: tuple[UsageEvent, ...] = ()

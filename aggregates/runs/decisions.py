@@ -241,7 +241,17 @@ def to_rate(
     run_id: UUID | None = None,
     late: bool = False,
 ) -> RunToRate:
-    """A run as rating wants to know it: with the lines that the charge's other runs have booked."""
+    """A run as rating wants to know it: with the lines that the charge's other runs have booked.
+
+    A late adjustment under terms that no longer hold ends before their period does. Where the run it would adjust was
+    voided, it is rated like any run of that part.
+    """
+    held_until = period.to if late and period.to < terms.service_period.to else None
+    stands = any(
+        Period(other.service_period_from, other.service_period_to) == period
+        for other in others
+        if other.type is not RunType.LATE_ADJUSTMENT and not other.is_voided
+    )
     return RunToRate(
         engine=terms.engine,
         price=terms.price,
@@ -265,7 +275,8 @@ def to_rate(
         discounts=terms.discounts,
         unit_config=terms.unit_config,
         stored_at_lt=stored_at_lt,
-        late=late,
+        late=late and (held_until is None or stands),
+        held_until=held_until,
         line_name=terms.name,
         arithmetic=ARITHMETIC[terms.arithmetic],
     )

@@ -43,7 +43,7 @@ class VoidReason(StrEnum):
     LINE_DELETED = "line_deleted"
     CHARGE_DELETED = "charge_deleted"
     CREDITED = "credited"
-    """A credit note took its invoice line back in full (decision 23)."""
+    """A credit note took its line back in full (decision 23), or that of a run it had been settled together with."""
 
 
 class SealReason(StrEnum):
@@ -222,7 +222,7 @@ class RunSetOff(DomainEvent, frozen=True, kw_only=True):
 
     Of `shortfall`, earlier runs gave `released` back of their credit, newest first. In `fiat`, `credited` are taken
     back of what was invoiced, what is paid of it as a correction credit of the customer. Nothing is given back that
-    was not paid for.
+    was not paid for. `against` are the runs that gave: from then on they and this one count together, or not at all.
     """
 
     NAME: ClassVar[str] = "realization_run.set_off.v1"
@@ -231,6 +231,7 @@ class RunSetOff(DomainEvent, frozen=True, kw_only=True):
     fiat: Currency | None = None
     fiat_released: Decimal = ZERO
     credited: Decimal = ZERO
+    against: tuple[UUID, ...] = ()
 
 
 class CorrectionCredited(DomainEvent, frozen=True, kw_only=True):

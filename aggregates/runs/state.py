@@ -106,7 +106,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     `metered_quantity` is cumulative over the charge's service period and provisional until the run is finalised;
     `quantity_metered_true` is what the meter said where that was below zero. `correction_credit` is what the customer
     got as credit, in fiat, because the run comes to less than nothing; `corrected` what of this run went there without
-    a credit note.
+    a credit note; `set_off_against` the runs that one below zero was settled against.
     """
 
     id: UUID
@@ -148,6 +148,7 @@ class RealizationRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     credit_notes: tuple[UUID, ...] = ()
     corrected: Decimal = ZERO
     correction_credit: Decimal = ZERO
+    set_off_against: tuple[UUID, ...] = ()
 
     @property
     def stream(self) -> Stream:
@@ -226,7 +227,7 @@ def evolve(state: RealizationRun | None, record: Recorded[RunEvent]) -> Realizat
         case RunVoided():
             return msgspec.structs.replace(state, deleted_at=body.deleted_at, void_reason=body.reason)
         case RunSetOff():
-            return state
+            return msgspec.structs.replace(state, set_off_against=body.against)
         case CorrectionCredited():
             return msgspec.structs.replace(state, correction_credit=state.correction_credit + body.amount)
         case RunTypeChanged():

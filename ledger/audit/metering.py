@@ -194,8 +194,9 @@ def _rated_again(rating: Rating, layer: UsageLayer, streams: ChargeStreams) -> t
         others=[_as_then(other, rating, streams) for other in body.prior_runs],
         stored_at_lt=body.stored_at_lt,
         run_id=run.id,
+        late=run.type.value == LATE,
     )
-    asked = msgspec.structs.replace(asked, snapshots=body.snapshots, late=run.type.value == LATE)
+    asked = msgspec.structs.replace(asked, snapshots=body.snapshots)
     return tuple(rate_run(asked).lines)
 
 

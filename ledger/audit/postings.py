@@ -119,7 +119,7 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield Figure("written-off amount", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
         case e.GrantCancelled():
             yield Figure("cancelled credit", EXACT.minus(body.amount), posted.net(Account.FBO, Template.ISSUE))
-        case e.InvoicePaymentAuthorized() | e.SlicesSealed() | e.PurchaseBroughtBack():
+        case e.InvoicePaymentAuthorized() | e.SlicesSealed() | e.PurchaseBroughtBack() | e.AccrualBroughtBack():
             pass  # what is authorised may lie on several routes; what leaves the state or returns to it books nothing
 
 

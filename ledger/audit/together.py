@@ -50,7 +50,8 @@ class Together(Check):
                 if side.expected != side.found:
                     self.find(seen.place, f"{side.what} differ", expected=side.expected, found=side.found)
         for group, record in groups.items():
-            if group not in named and getattr(record.body, "run", None) is not None:
+            moves = not isinstance(record.body, e.AccrualBroughtBack)
+            if group not in named and moves and getattr(record.body, "run", None) is not None:
                 place = f"stream {group.pool}, version {group.version}"
                 self.find(
                     place, "credit moved for a run that does not know", expected="an event of the run", found=None

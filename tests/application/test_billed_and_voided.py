@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from aggregates.charges.state import Charge
+from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.lifecycle import Status
 from aggregates.policies import LateUsage, Policies, RunEngine
 from aggregates.rating.prices import Tier, TieredPrice
@@ -231,6 +232,31 @@ def test_a_draft_that_bills_it_again_and_is_deleted_is_listed_until_somebody_bil
 
         assert (dropped.outcome, dropped.quantity, dropped.amount) == ("dismissed", 20, 10)
         assert asked(late) == ["5.00", "10.00"]
+
+
+def test_a_final_run_that_is_voided_takes_the_draft_of_an_adjustment_with_it(store_url: str) -> None:
+    """10 units issued, 3 that came late on a draft; the first invoice is voided: 10 and 3 are billed anew."""
+    with Late(store_url, auto_approve=False) as late:
+        charge = late.january()
+        late.use(10)
+        late.closed()
+        late.ledger.invoices.approve(late.ledger.invoices.list("acme")[0].id)
+        late.later(3)
+        assert asked(late) == ["100.00", "30.00"]
+
+        void(late, 0)
+        assert late.ledger.charges.get(charge.id).current_run_id is None
+        for hour in range(1, 5):
+            late.worked(f"2026-03-01T{hour:02}:00:00Z")
+            for invoice in late.ledger.invoices.list("acme"):
+                if invoice.status is InvoiceStatus.DRAFT_MANUAL_APPROVAL_NEEDED:
+                    late.ledger.invoices.approve(invoice.id)
+        late.paid()
+
+        assert asked(late) == ["100.00", "30.00"]
+        assert late.rated(charge) == 130
+        assert late.ledger.charges.get(charge.id).status is Status.FINAL
+        late.sound()
 
 
 def test_credit_that_arrived_meanwhile_pays_for_what_is_billed_again(late: Late) -> None:

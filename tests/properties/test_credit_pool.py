@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from aggregates.credits import decisions as d
 from aggregates.credits.events import CreditCollected, PurchaseSettlement, RecognitionKind, SettlementMode
-from aggregates.credits.histories import history_of, lots_taken
+from aggregates.credits.histories import accruals_of, history_of, lots_taken
 from aggregates.credits.pool import CreditPool
 from aggregates.credits.requests import (
     AccrueUsage,
@@ -148,7 +148,7 @@ def others(draw: st.DrawFn) -> Callable[[Book, int], Any]:
         if kind in (3, 18, 19, 20) and purchases:
             return paying(pool, purchases[pick % len(purchases)], kind, amount, at)
         if kind == 4:
-            return d.accrue_usage(pool, AccrueUsage(charge=charge, amount=amount, booked_at=at))
+            return d.accrue_usage(pool, AccrueUsage(charge=charge, run=charge, amount=amount, booked_at=at))
         if kind == 5:
             return d.authorize_invoice(pool, InvoicePayment(charge=charge, amount=amount, booked_at=at))
         if kind == 6:
@@ -168,7 +168,7 @@ def invoiced(pool: CreditPool, kind: int, pick: int, asked: InvoicePayment) -> A
     if kind in (10, 11):
         served = Period(at, Instant(at + timedelta(days=1 + pick * 3, hours=5)))
         accrue = AccrueUsage(charge=asked.charge, amount=asked.amount, service_period=served, booked_at=at)
-        return d.accrue_usage(pool, accrue)
+        return d.accrue_usage(pool, msgspec.structs.replace(accrue, run=asked.charge))
     if kind in (12, 13) and pool.accruals:
         which = list(pool.accruals)[pick % len(pool.accruals)]
         policy = RecognizeInvoiced.ON_ISSUE if pick % 5 == 0 else RecognizeInvoiced.OVER_SERVICE_PERIOD
@@ -422,7 +422,7 @@ def test_sealing_changes_no_later_decision(history: list[Any], drawn: tuple[int,
 def test_the_history_of_a_charge_is_made_of_the_events_that_concern_it(
     history: list[Any], drawn: tuple[int, list[Any]]
 ) -> None:
-    """Decision 40: its slices are those of the pool with nothing sealed, and what is given back of them is the same."""
+    """Decision 40: its slices and accruals are those of the pool with nothing sealed; so is what is given back."""
     (horizon, later), (book, now) = drawn, played(history)
     book.record(d.recognize(book.pool, Recognize(booked_at=day(200))), day(now))
     book.record(d.seal(book.pool, Seal(final_charges=CHARGES, booked_before=day(horizon))), day(now))
@@ -437,13 +437,20 @@ def test_the_history_of_a_charge_is_made_of_the_events_that_concern_it(
         concerning = [book.records[row.version - 1] for row in rows if row.charge == charge]
         lots = lots_taken(charge, concerning) - pool.lots.keys()
         opening = [book.records[row.version - 1] for row in rows if row.lot in lots and row.lot is not None]
-        told = sorted({each.version: each for each in (*concerning, *opening)}.values(), key=lambda each: each.version)
+        accruals = accruals_of(charge, concerning)
+        spending = [book.records[row.version - 1] for row in rows if row.accrual in accruals]
+        found = {each.version: each for each in (*concerning, *opening, *spending)}
+        told = [each for _, each in sorted(found.items())]
         mine = history_of(charge, told, currency=USD, lots=pool.lots, version=pool.version)
 
         assert mine.version == pool.version
         assert mine.slices_of(charge) == everything.slices_of(charge)
+        assert mine.accruals == {n: each for n, each in everything.accruals.items() if each.charge == charge}
         request = Correct(charge=charge, booked_at=day(now), now=day(now))
         assert d.correct(pool, request, mine) == d.correct(pool, request, everything)
+        for back in d.bring_accrual_back(pool, charge, mine):
+            book.record(back, day(now))
+    assert book.pool.accruals == everything.accruals
 
 
 def taken(event: CreditCollected | None) -> list[tuple[int | None, Decimal]]:

@@ -28,6 +28,8 @@ from aggregates.rating.rate import LineToRate, rate
 from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
 from aggregates.values.decimals import ZERO, exact
+from aggregates.values.period import timestamp
+from ledger.metering.usage import UsageEvent
 from ledger.prices import unit
 from tests.support.books import Book
 from tests.support.histories import FEATURES, Asked, History
@@ -73,7 +75,6 @@ class Lifetime(History):
         self.ledger.customers.change_profile(
             "acme", collection_interval="P2D", progressive_billing=True, auto_approve=auto_approve
         )
-        self.overridden: set[UUID] = set()
         self.commands = (*self.commands, *(getattr(self, name) for name in LIFETIME))
 
     # ── what always holds ────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +91,8 @@ class Lifetime(History):
             posted = covered_by_credit(self.book, charge.id)
             assert posted == covered, f"{charge.id}: the pool gave {posted}, its runs took {covered}"
             check_payments(charge, runs, invoices)
-            if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA and charge.id not in self.overridden:
+            check_asked(charge, runs)
+            if self.policies.run_engine is RunEngine.INVOICE_COMPATIBLE_DELTA:
                 check_sum_of_runs(charge, runs)
         for invoice in invoices.values():
             check_invoice(invoice)
@@ -110,8 +112,8 @@ class Lifetime(History):
             self.check()
         assert self.ledger.store.head() == head, "a worker that has done everything finds more to do"
         for charge in self.ledger.charges.list("acme"):
-            drafts = any(run.is_late for run in charge.live_runs if run.run_id == charge.current_run_id)
-            assert charge.rebilling is None or drafts, f"{charge.id}: what was billed and voided is not billed again"
+            waits = charge.current_run_id is not None  # on a draft that nobody approves
+            assert charge.rebilling is None or waits, f"{charge.id}: what was billed and voided is not billed again"
         report = self.ledger.audit.verify()
         assert report.sound, report
         self.ledger.close()
@@ -139,6 +141,14 @@ class Lifetime(History):
         )
         self._keep(made)
 
+    def _take_usage_back(self, asked: Asked, identity: UUID) -> None:
+        moment, meter = self._moment(-(asked.b % 30)), FEATURES[asked.c % 2]
+        less, source = -Decimal(1 + asked.a % 20), "corrections"
+        event = UsageEvent(
+            source=source, id=str(identity), customer="acme", meter=meter, time=timestamp(moment), value=less
+        )
+        self.ledger.usage.record([event])
+
     def _fee(self, asked: Asked, identity: UUID) -> None:
         made = self.ledger.charges.create_flat_fee(
             "acme",
@@ -162,7 +172,9 @@ class Lifetime(History):
         charge = self.ledger.charges.get(self._one(self.charges, asked.a))
         usage = isinstance(charge.intent.effective, UsageLayer)
         change: dict[str, Any] = {"price": unit("0.11")} if usage else {"amount": self._amount(asked.b)}
-        self.overridden.add(charge.id)
+        if usage and charge.is_invoiced and charge.period_runs and asked.b % 3:
+            begins, ends = charge.period_runs[-1].service_period_to, charge.intent.effective.service_period.to
+            change["service_period"] = {"from_": begins, "to": ends}
         self.ledger.charges.set_override(charge.id, command_id=identity, **change)
 
     def _clear(self, asked: Asked, identity: UUID) -> None:
@@ -214,6 +226,7 @@ class Lifetime(History):
 LIFETIME: tuple[str, ...] = (
     "_usage_by_invoice",
     "_usage_by_invoice",
+    "_take_usage_back",
     "_fee",
     "_fee",
     "_sell_by_invoice",
@@ -262,7 +275,8 @@ def check_charge(charge: Charge, runs: Sequence[RealizationRun]) -> None:
             assert run.credits_total == ZERO, f"{run.id} is voided and holds credit"
         else:
             assert ZERO <= run.credits_total <= max(rated, ZERO), f"{run.id}: {run.credits_total} of {rated}"
-        if run.finalized and not run.is_voided and not charge.is_invoiced:
+        is_fee = not isinstance(charge.intent.effective, UsageLayer)  # of usage, runs together: `check_asked`
+        if run.finalized and not run.is_voided and not charge.is_invoiced and is_fee:
             assert run.credits_total == rated, f"{run.id} is settled from credit and {rated} is not covered"
     if charge.status is Status.FINAL and isinstance(charge.intent.effective, UsageLayer) and covering:
         period = charge.intent.effective.service_period
@@ -278,26 +292,43 @@ def check_charge(charge: Charge, runs: Sequence[RealizationRun]) -> None:
 
 
 def check_sum_of_runs(charge: Charge, runs: Sequence[RealizationRun]) -> None:
-    """Several runs of one charge come to what one rating of all their usage comes to (run rating, parts II and III)."""
-    layer = charge.intent.effective
-    live = sorted((run for run in runs if not run.is_voided), key=lambda run: run.service_period_to)
-    if not isinstance(layer, UsageLayer) or not live:
-        return
-    newest = live[-1]
+    """The runs under the same terms come to what one rating of all their usage comes to (run rating, parts II, III)."""
     late = charge.late_usage
+    if not isinstance(charge.intent.effective, UsageLayer):
+        return
     if charge.rebilling is not None or (late is not None and late.outcome is LateOutcome.DISMISSED):
         return  # an adjustment is on its way, or somebody does not want it
     open_part = charge.current_run_id is not None or charge.gathering_line is not None
     if open_part and any(run.is_voided for run in runs):
         return  # what was voided comes with the part that is still to be collected
-    once = rate(LineToRate(currency=charge.currency, price=layer.price, quantity=newest.metered_quantity)).totals
-    together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
-    assert together == once.amount - once.discounts_total, (
-        f"{charge.id}: {len(live)} runs come to {together}, {newest.metered_quantity} units to {once.amount}"
-    )
+    for terms in charge.terms:
+        ids = {entry.run_id for entry in charge.runs_under(terms)}
+        live = sorted((run for run in runs if run.id in ids), key=lambda run: run.service_period_to)
+        if not live:
+            continue
+        newest, price = live[-1], terms.layer.price
+        once = rate(LineToRate(currency=charge.currency, price=price, quantity=newest.metered_quantity)).totals
+        together = sum((run.totals.amount - run.totals.discounts_total for run in live), ZERO)
+        assert together == once.amount - once.discounts_total, (
+            f"{charge.id}: {len(live)} runs come to {together}, {newest.metered_quantity} units to {once.amount}"
+        )
 
 
 # ── money ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@exact
+def check_asked(charge: Charge, runs: Sequence[RealizationRun]) -> None:
+    """What credit and invoices were asked for in the end is what the runs that count come to, voided ones included.
+
+    A run below zero was settled against others (run rating R14). Not where issued lines cannot be taken back.
+    """
+    done = [run for run in runs if run.id != charge.current_run_id]
+    if not isinstance(charge.intent.effective, UsageLayer) or any(run.type is RunType.INVALID for run in done):
+        return
+    asked = sum((run.credits_total + run.invoiced_left for run in done), ZERO)
+    rated = sum((run.totals.total + run.credits_total for run in done if not run.is_voided), ZERO)
+    assert asked == rated, f"{charge.id}: {asked} was asked for, its runs come to {rated}"
 
 
 @exact

@@ -26,9 +26,8 @@ from aggregates.charges.events import (
 from aggregates.charges.flat_fee.lifecycle import delete_with_base, fee_is_due
 from aggregates.charges.flat_fee.realizing import rate_and_cover, start_run, totals_of
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
-from aggregates.charges.state import RunEntry
 from aggregates.charges.turn import Turn
-from aggregates.invoices.effects import InvoiceLineDeletionRequested, LineCreated, LineIssued
+from aggregates.invoices.effects import LineCreated, LineIssued
 from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.runs.events import RunSealed, RunType, SealReason
@@ -146,7 +145,7 @@ def close_zero_overage(turn: Turn, row: Row[Turn]) -> None:
     entry = turn.current_run
     turn.draft.emit(turn.run_stream(entry.run_id), RunSealed(reason=SealReason.ZERO_OVERAGE))
     turn.emit(ZeroOverageCompleted(run_id=entry.run_id, moved=turn.walked(row, None)))
-    ask_to_delete(turn, entry)
+    invoicing.ask_to_delete(turn, entry)
 
 
 def issue(turn: Turn, row: Row[Turn]) -> None:
@@ -198,13 +197,6 @@ def reopen_as_created(turn: Turn, row: Row[Turn]) -> None:
     """The base holds again, and is not due yet."""
     moved = turn.walked(row, turn.fee.periods.invoice_at)
     turn.emit(ChargeReopened(reason=ReopenedReason.OVERRIDE_CLEARED, moved=moved))
-
-
-def ask_to_delete(turn: Turn, entry: RunEntry) -> None:
-    """Ask the invoice of a run to let its line go. Raises `PreconditionFailed` for a run that is on no invoice."""
-    if entry.invoice_id is None or entry.line_id is None:
-        raise PreconditionFailed(f"run {entry.run_id} of charge {turn.charge_id} is on no invoice", turn.charge_id)
-    turn.ask(InvoiceLineDeletionRequested(invoice_id=entry.invoice_id, line_id=entry.line_id))
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from decimal import Decimal
 
 import msgspec
 
-from aggregates.charges import gathering, patches
+from aggregates.charges import gathering, invoicing, patches
 from aggregates.charges.events import (
     BaseIntentAmended,
     ChargeDeleted,
@@ -27,7 +27,7 @@ from aggregates.charges.events import (
     RunClosedReason,
     RunRerated,
 )
-from aggregates.charges.flat_fee.invoiced import PATCHES, PATH, ask_to_delete
+from aggregates.charges.flat_fee.invoiced import PATCHES, PATH
 from aggregates.charges.flat_fee.realizing import comes_to, rate_and_cover
 from aggregates.charges.intent import FlatFeeLayer, ManagedBy, Periods
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
@@ -162,7 +162,7 @@ def _without_run(turn: Turn, trigger: Trigger, amount: Decimal) -> None:
 
 def _on_mutable_line(turn: Turn, trigger: Trigger, entry: RunEntry, amount: Decimal) -> None:
     if not amount:
-        ask_to_delete(turn, entry)
+        invoicing.ask_to_delete(turn, entry)
         turn.close_current_run(RunClosedReason.REPLACED)
         turn.emit(ChargeFinalized(moved=turn.moved(Status.FINAL, trigger, None)))
         return
@@ -185,7 +185,7 @@ def _on_immutable_line(turn: Turn, trigger: Trigger, entry: RunEntry, less: Deci
         _credit_in_part(turn, entry, less)
         return
     if not entry.zero_overage:
-        ask_to_delete(turn, entry)
+        invoicing.ask_to_delete(turn, entry)
         if turn.facts.policies.credit_notes is CreditNotes.OFF:
             return
     turn.close_current_run(RunClosedReason.REPLACED)
@@ -287,7 +287,7 @@ def cancel_current(turn: Turn, reason: RunClosedReason) -> None:
     if entry is None:
         return
     if entry.counts and not entry.zero_overage:
-        ask_to_delete(turn, entry)
+        invoicing.ask_to_delete(turn, entry)
     turn.close_current_run(reason)
 
 

@@ -30,7 +30,7 @@ from aggregates.charges.events import (
 )
 from aggregates.charges.facts import Facts, QuantityNeeded
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
-from aggregates.charges.state import Charge, RunEntry
+from aggregates.charges.state import Charge
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.cuts import latest_run, reaches_the_end
 from aggregates.charges.usage_based.lifecycle import (
@@ -48,7 +48,7 @@ from aggregates.charges.usage_based.lifecycle import (
     reopen_as_created,
 )
 from aggregates.charges.usage_based.setting_off import set_off
-from aggregates.invoices.effects import InvoiceLineDeletionRequested, LineCreated, LineIssued
+from aggregates.invoices.effects import LineCreated, LineIssued
 from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import PatchPolicy, Path, Row, Status, Trigger, always
 from aggregates.rating.run import rate_run
@@ -129,12 +129,13 @@ def bounds(turn: Turn, until: Instant) -> tuple[Instant, Instant, RunType, Insta
 def collection_end(charge: Charge, until: Instant, facts: Facts) -> Instant:
     """The collection end of a run that ends there: a partial one does not wait, the final one the interval (§5.3).
 
-    Never before that of a late adjustment that counts: what it has seen is seen by every later run.
+    Never before that of a late adjustment, voided or not: what was billed of late usage is billed by every later run.
     """
     is_final = until == charge.intent.effective.service_period.to
     end = facts.collection_interval.after(until, facts.zone) if is_final else until
-    late = [entry.collection_end for entry in charge.live_runs if entry.is_late]
-    return max([end, *(seen for seen in late if seen is not None)])
+    billed = [entry for entry in charge.runs if entry.is_late and entry.is_billed]
+    seen = [entry.collection_end for entry in billed if charge.terms[-1].rates(entry.service_period_to)]
+    return max([end, *(each for each in seen if each is not None)])
 
 
 def start_run(turn: Turn, row: Row[Turn]) -> None:
@@ -184,7 +185,7 @@ def preview(turn: Turn, metered: runs.Metered) -> LineContent:
     No credit is counted: that is allocated when a run is started.
     """
     charge, left = turn.charge, gathering.remaining(turn.charge)
-    others = other_runs(turn, None)
+    others = other_runs(turn, charge.terms[-1])
     quantity = line_quantity(runs.billed(others), left.to, metered.quantity)
     rated = rate_run(
         runs.to_rate(
@@ -251,7 +252,7 @@ def close_zero_overage(turn: Turn, row: Row[Turn]) -> None:
     turn.draft.emit(turn.run_stream(entry.run_id), RunSealed(reason=SealReason.ZERO_OVERAGE))
     turn.close_current_run(RunClosedReason.ZERO_OVERAGE)
     turn.emit(ZeroOverageCompleted(run_id=entry.run_id, moved=turn.walked(row, None)))
-    ask_to_delete(turn, entry)
+    invoicing.ask_to_delete(turn, entry)
 
 
 def settle_below_zero(turn: Turn, row: Row[Turn]) -> None:
@@ -260,7 +261,7 @@ def settle_below_zero(turn: Turn, row: Row[Turn]) -> None:
     set_off(turn, entry.run_id)
     turn.close_current_run(RunClosedReason.FINALIZED)
     turn.emit(RealizationCompleted(run_id=entry.run_id, moved=turn.walked(row, None)))
-    ask_to_delete(turn, entry)
+    invoicing.ask_to_delete(turn, entry)
 
 
 def issue(turn: Turn, row: Row[Turn]) -> None:
@@ -286,13 +287,6 @@ def go_on(turn: Turn, row: Row[Turn]) -> None:
 def finish(turn: Turn, row: Row[Turn]) -> None:
     """Everything is settled: nothing is left to do."""
     turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
-
-
-def ask_to_delete(turn: Turn, entry: RunEntry) -> None:
-    """Ask the invoice of a run to let its line go."""
-    assert entry.invoice_id is not None, f"run {entry.run_id} is on no invoice"
-    assert entry.line_id is not None, f"run {entry.run_id} is on no line"
-    turn.ask(InvoiceLineDeletionRequested(invoice_id=entry.invoice_id, line_id=entry.line_id))
 
 
 def issued_line(turn: Turn, line_id: UUID) -> bool:

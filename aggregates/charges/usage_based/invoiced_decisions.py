@@ -7,7 +7,6 @@ from uuid import UUID
 from aggregates.charges import gathering, invoicing
 from aggregates.charges.events import ChargeReopened, ReopenedReason, RunClosedReason
 from aggregates.charges.facts import Facts, QuantityNeeded
-from aggregates.charges.intent import UsageLayer
 from aggregates.charges.line_content import show
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
@@ -23,6 +22,7 @@ from aggregates.charges.usage_based.invoiced_patches import (
 )
 from aggregates.charges.usage_based.lifecycle import feature_of
 from aggregates.charges.usage_based.line_edits import edit_line
+from aggregates.charges.usage_based.setting_off import let_go_together
 from aggregates.invoices.effects import (
     LineCollected,
     LineCreated,
@@ -86,9 +86,8 @@ def quantities_needed(
 
 
 def _question(charge: Charge, meter_id: UUID, to: Instant, stored_at_lt: Instant) -> QuantityNeeded:
-    layer = charge.intent.effective
-    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
-    from_, parts = layer.service_period.from_, parts_needed(layer.price)
+    terms = charge.terms_until(to)
+    from_, parts = terms.period.from_, parts_needed(terms.layer.price)
     return QuantityNeeded(meter_id=meter_id, from_=from_, to=to, stored_at_lt=stored_at_lt, parts=parts)
 
 
@@ -177,10 +176,16 @@ def _credited(turn: Turn, notice: LineCredited) -> None:
     gone = invoicing.credit(turn, notice)
     if gone is None or turn.charge.is_deleted:
         return
+    voided = [gone.entry, *let_go_together(turn, gone.entry)]
     left = gathering.remaining(turn.charge)
-    if left.is_empty:
-        late.note_voided(turn, gone.entry)
+    is_former = not turn.charge.terms[-1].rates(gone.entry.service_period_to)
+    if left.is_empty or is_former:
+        for entry in voided:
+            late.note_voided(turn, entry)
         return
+    current = turn.charge.current_run
+    if current is not None and current.is_late:
+        invoicing.ask_to_delete(turn, current)  # what it would bill, the next run bills, or what follows that
     gathering.gather(turn, left)
     if turn.charge.status in {Status.AWAITING_PAYMENT_SETTLEMENT, Status.FINAL}:
         moved = turn.moved(Status.ACTIVE, Trigger.LINE_CREDITED, turn.usage.service_period.to)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aggregates.charges import gathering, patches
+from aggregates.charges import gathering, invoicing, patches
 from aggregates.charges.events import (
     ChargeDeleted,
     ChargeFinalized,
@@ -35,8 +35,9 @@ from aggregates.charges.requests import (
 from aggregates.charges.state import Charge, RunEntry
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based.cuts import latest_run
-from aggregates.charges.usage_based.invoiced import PATCHES, PATH, ask_to_delete
-from aggregates.charges.usage_based.late import note_again
+from aggregates.charges.usage_based.invoiced import PATCHES, PATH
+from aggregates.charges.usage_based.late import note_again, note_last_under
+from aggregates.charges.usage_based.setting_off import let_go, settled_with
 from aggregates.charges.usage_terms import meter_of
 from aggregates.charges.validation import require_free, validated_usage_override
 from aggregates.lifecycle import Cell, Status, Trigger
@@ -85,10 +86,10 @@ def extend(turn: Turn, patch: MovePeriodEnd) -> bool:
     at_old_end = [entry for entry in charge.period_runs if entry.service_period_to == old_to]
     current = charge.current_run
     if current is not None and current.is_late:
-        ask_to_delete(turn, current)  # what it would bill, the next run bills
+        invoicing.ask_to_delete(turn, current)  # what it would bill, the next run bills
     if current is not None and current in at_old_end and charge.status in MUTABLE:
         # The run of the whole period was wrong; its line goes, and with it the run (17.5).
-        ask_to_delete(turn, current)
+        invoicing.ask_to_delete(turn, current)
         gathering.gather_anew(turn, gathering.remaining(turn.charge, without=current.run_id))
         return True
     if at_old_end:
@@ -124,8 +125,10 @@ def shrink(turn: Turn, patch: MovePeriodEnd) -> bool:
     patches.move_end(turn, Trigger.SHRINK, new, _follow(charge, new.service_period))
     held = _held(turn, beyond)
     gone = [entry for entry in beyond if entry not in held]
+    if turn.facts.policies.credit_notes is CreditNotes.ON:
+        gone += settled_with(turn, gone)
     for entry in gone:
-        _let_go(turn, entry, VoidReason.INTENT_CHANGED)
+        let_go(turn, entry, VoidReason.INTENT_CHANGED)
     _gather_rest(turn, gone, held)
     _place(turn, gone, held, new_to)
     return True
@@ -212,7 +215,8 @@ def shrink_to_realized(turn: Turn, patch: ShrinkToRealized) -> bool:
 def set_override(turn: Turn, patch: SetOverride) -> bool:
     """Lay a complete snapshot over the base: while nothing is realized, or over what is not billed yet.
 
-    Runs that were issued keep their terms and are not rated any more; usage is metered from the override's start.
+    Runs that were issued keep their terms, and late usage of their time has them, too; usage is metered from the
+    override's start.
     """
     charge = turn.charge
     patches.require_source(patch.source, PatchSource.API, Trigger.SET_OVERRIDE)
@@ -223,6 +227,8 @@ def set_override(turn: Turn, patch: SetOverride) -> bool:
 
     turn.emit(OverrideSet(override=override, advance_after=_follow(charge, override.service_period)))
     gathering.gather(turn, gathering.remaining(turn.charge))
+    if turn.charge.former_terms != charge.former_terms:
+        note_last_under(turn)
     return True
 
 
@@ -298,7 +304,7 @@ def delete(turn: Turn, patch: Delete) -> bool:
     gathering.drop(turn)
     for entry in charge.live_runs:
         if entry.set_off or (entry.line_id is not None and not entry.zero_overage):
-            _let_go(turn, entry, VoidReason.CHARGE_DELETED)
+            let_go(turn, entry, VoidReason.CHARGE_DELETED)
     turn.emit(
         ChargeDeleted(
             layer=patches.layer_to_delete(charge, patch),
@@ -319,14 +325,6 @@ def _follow(charge: Charge, period: Period) -> Instant | None:
     if charge.status is Status.CREATED:
         return period.from_
     return period.to if charge.status is Status.ACTIVE else charge.advance_after
-
-
-def _let_go(turn: Turn, entry: RunEntry, reason: VoidReason) -> None:
-    """Let the run go with its line; one that was settled without a line goes at once."""
-    if entry.set_off:
-        turn.void_run(entry, reason)
-    else:
-        ask_to_delete(turn, entry)
 
 
 def _reclassify(turn: Turn, entry: RunEntry, to_type: RunType) -> None:

@@ -8,12 +8,15 @@ the minimum: a ninth, stored late, changes nothing that is to be paid; 12 units 
 What a run had billed that was voided after the final run was started is billed again in the same way, whatever the
 policy says: its period has no owner any more (R13). Worked: 10 units billed by the 16th at 10.00, 5 more by the end at
 5.00; the first invoice is voided: a late adjustment of 10.00.
+
+Usage before an override that begins later keeps the terms it was invoiced by (`held_terms`), and so does what comes
+late of it, or is billed again: each of a charge's terms is looked at, and has adjustments of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
@@ -24,7 +27,7 @@ from aggregates.charges import gathering
 from aggregates.charges.collection import collected_after, newest_collection_end
 from aggregates.charges.events import RealizationProcessed, RealizationRunClosed, RealizationRunOpened, RunClosedReason
 from aggregates.charges.facts import Facts, QuantityNeeded
-from aggregates.charges.intent import UsageLayer
+from aggregates.charges.held_terms import HeldTerms
 from aggregates.charges.late import UNBILLED, Ordered
 from aggregates.charges.late_events import LateOutcome, LateUsageEvaluated, LateUsageFound, RebillingNoted
 from aggregates.charges.line_content import is_zero_overage, nothing_to_pay, show
@@ -48,19 +51,26 @@ from aggregates.values.period import Instant, Period
 _SECOND = timedelta(seconds=1)
 
 
-class Verdict(NamedTuple):
-    """What is to become of late usage: the outcome, and what was rated to know it, over which period.
+class Rated(NamedTuple):
+    """What was rated of usage under some terms, over which period; `adds` says whether any line results."""
 
-    `rebilling`: of what voided runs had billed, that is.
+    period: Period
+    stored_at_lt: Instant
+    position: int
+    quantity: Decimal
+    total: Decimal
+    adds: bool
+
+
+class Verdict(NamedTuple):
+    """What is to become of late usage: the outcome, and of what. `rebilling`: of what voided runs had billed, that is.
+
+    What is billed is that under the first terms of which there is any; another outcome is about all of it.
     """
 
     outcome: LateOutcome
     rebilling: bool
-    period: Period
-    stored_at_lt: Instant
-    metered: runs.Metered
-    quantity: Decimal
-    total: Decimal
+    rated: Rated
 
 
 # ── what has to be asked ─────────────────────────────────────────────────────────────────────────────────────
@@ -78,29 +88,33 @@ def is_to_be_billed_again(charge: Charge, facts: Facts) -> bool:
     return due is not None and facts.now >= due
 
 
-def question(charge: Charge, facts: Facts) -> QuantityNeeded:
-    """What is stored of the whole period by now, as far as everything stored earlier is there to be read."""
+def question(charge: Charge, facts: Facts, terms: HeldTerms | None = None) -> QuantityNeeded:
+    """What is stored by now of all usage under these terms, or the effective ones.
+
+    As far as everything stored earlier is there to be read.
+    """
     cut = newest_collection_end(facts.instant)
     known = charge.late_usage.stored_at_lt if charge.late_usage is not None else None
-    return _question(charge, facts, cut if known is None else max(cut, known))
+    return _question(charge, facts, terms or charge.terms[-1], cut if known is None else max(cut, known))
 
 
-def question_again(charge: Charge, facts: Facts) -> QuantityNeeded:
-    """What is stored of the whole period, as far as the runs that counted and count had counted."""
-    cut = charge.rebilling_cut
-    assert cut is not None, f"charge {charge.id} has nothing to bill again"
-    return _question(charge, facts, cut)
+def questions(charge: Charge, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """The same of all usage of the charge, by the terms it has."""
+    return tuple(question(charge, facts, terms) for terms in charge.terms)
 
 
-def _question(charge: Charge, facts: Facts, stored_at_lt: Instant) -> QuantityNeeded:
-    layer = charge.intent.effective
-    assert isinstance(layer, UsageLayer), f"charge {charge.id} is not usage based"
+def questions_again(charge: Charge, facts: Facts) -> tuple[QuantityNeeded, ...]:
+    """What is stored of it as far as the runs that counted and count had counted, by the terms it has."""
+    return tuple(_question(charge, facts, terms, charge.rebilling_cut(terms)) for terms in charge.terms)
+
+
+def _question(charge: Charge, facts: Facts, terms: HeldTerms, stored_at_lt: Instant) -> QuantityNeeded:
     return QuantityNeeded(
         meter_id=feature_of(charge, facts).meter_id,
-        from_=layer.service_period.from_,
-        to=layer.service_period.to,
+        from_=terms.period.from_,
+        to=terms.period.to,
         stored_at_lt=stored_at_lt,
-        parts=parts_needed(layer.price),
+        parts=parts_needed(terms.layer.price),
     )
 
 
@@ -111,11 +125,11 @@ def quantities_needed(charge: Charge, others: Sequence[QuantityNeeded], facts: F
     billed again comes first.
     """
     if is_to_be_billed_again(charge, facts):
-        return (question_again(charge, facts),)
+        return questions_again(charge, facts)
+    if is_due(charge, facts):
+        return questions(charge, facts)
     final_run = any(each.to == charge.intent.effective.service_period.to for each in others)
-    if is_due(charge, facts) or (final_run and starts_late(charge, facts)):
-        return (question(charge, facts),)
-    return ()
+    return (question(charge, facts),) if final_run and starts_late(charge, facts) else ()
 
 
 def starts_late(charge: Charge, facts: Facts) -> bool:
@@ -143,11 +157,24 @@ def note_unseen(turn: Turn) -> None:
         turn.emit(LateUsageFound(stored_at=Instant(asked.stored_at_lt - _SECOND)))
 
 
-def note_found(turn: Turn, stored_at: Instant) -> bool:
-    """Usage of the period was found that was stored then, and no run has counted it; whether that is news."""
+def came_late(charge: Charge, time: datetime, stored_at: datetime) -> bool:
+    """Whether usage of that time, stored then, is counted by no run of the charge, and will not be by any to come.
+
+    Under the effective terms that is so once a run reaches the end of the period; under former ones, always.
+    """
+    terms = next((held for held in charge.terms if held.period.from_ <= time < held.period.to), None)
+    if terms is None:
+        return False
+    seen = charge.collected_under(terms)
+    if terms.until is not None:
+        return seen is None or stored_at >= seen
+    return seen is not None and stored_at >= seen and _has_final_run(charge)
+
+
+def note_found(turn: Turn, time: datetime, stored_at: Instant) -> bool:
+    """Usage of that time was found that was stored then, and no run has counted it; whether that is news."""
     charge, late = turn.charge, turn.charge.late_usage
-    seen = charge.collected_until
-    if charge.is_deleted or seen is None or stored_at < seen or not _has_final_run(charge):
+    if charge.is_deleted or not came_late(charge, time, stored_at):
         return False
     if late is not None and late.found is not None:
         return False
@@ -190,13 +217,13 @@ def look(turn: Turn) -> bool:
     """Act upon what is to be billed again, or late usage that was found, where it was metered; whether it moved."""
     charge, facts = turn.charge, turn.facts
     if is_to_be_billed_again(charge, facts):
-        if question_again(charge, facts) not in facts.quantities:
+        if not facts.quantities.keys() >= set(questions_again(charge, facts)):
             return False
         act(turn)
         return True
     note_unseen(turn)
     charge = turn.charge
-    if not is_due(charge, facts) or question(charge, facts) not in facts.quantities:
+    if not is_due(charge, facts) or not facts.quantities.keys() >= set(questions(charge, facts)):
         return False
     act(turn)
     return True
@@ -211,38 +238,57 @@ def act(turn: Turn) -> None:
 def verdict(turn: Turn) -> Verdict:
     """What is to become of the late usage: by the policy, or as somebody ordered. What was billed is billed again."""
     charge, again = turn.charge, turn.ordered is None and is_to_be_billed_again(turn.charge, turn.facts)
-    asked = question_again(charge, turn.facts) if again else question(charge, turn.facts)
+    asked = (questions_again if again else questions)(charge, turn.facts)
+    found = [_rated(turn, terms, needed) for terms, needed in zip(charge.terms, asked, strict=True)]
+    newest = found[-1]._replace(
+        quantity=sum((each.quantity for each in found), ZERO), total=sum((each.total for each in found), ZERO)
+    )
+    if rating_terms(turn).engine.is_plain or found[-1].period.to != turn.usage.service_period.to:
+        return Verdict(LateOutcome.LEFT, again, newest)
+    first = next((each for each in found if each.adds), None)
+    if first is None:
+        return Verdict(LateOutcome.NOTHING, again, newest)
+    outcome = _outcome(turn, newest.total, again=again)
+    if outcome is not LateOutcome.BILLED:
+        return Verdict(outcome, again, newest)
+    to_invoice = charge.is_invoiced and first.total > ZERO
+    return Verdict(LateOutcome.TO_INVOICE if to_invoice else LateOutcome.BILLED, again, first)
+
+
+def _rated(turn: Turn, terms: HeldTerms, asked: QuantityNeeded) -> Rated:
+    """What usage under these terms comes to beside what is booked under them."""
     metered = turn.facts.quantities[asked]
-    latest = charge.period_runs[-1]
-    period = Period(latest.service_period_from, latest.service_period_to)
-    terms, usable = rating_terms(turn), runs.usable(metered)
-
-    def found(outcome: LateOutcome, total: Decimal = ZERO) -> Verdict:
-        return Verdict(outcome, again, period, asked.stored_at_lt, metered, usable.quantity, total)
-
-    if terms.engine.is_plain or period.to != turn.usage.service_period.to:
-        return found(LateOutcome.LEFT)
+    usable, rated_by = runs.usable(metered), rating_terms(turn, terms)
+    period = _adjusted_period(turn.charge, terms)
+    if rated_by.engine.is_plain or (terms.until is None and period.to != terms.period.to):
+        return Rated(period, asked.stored_at_lt, metered.position, usable.quantity, ZERO, adds=False)
     rated = rate_run(
         runs.to_rate(
-            terms,
-            charge.currency,
+            rated_by,
+            turn.charge.currency,
             period=period,
             quantity=usable.quantity,
             events=usable.events,
-            others=other_runs(turn, None),
+            others=other_runs(turn, terms),
             stored_at_lt=asked.stored_at_lt,
             late=True,
         )
     )
-    if not rated.lines:
-        return found(LateOutcome.NOTHING)
-    total = rated.totals.total
-    return found(_outcome(turn, total, again=again), total)
+    return Rated(
+        period, asked.stored_at_lt, metered.position, usable.quantity, rated.totals.total, adds=bool(rated.lines)
+    )
+
+
+def _adjusted_period(charge: Charge, terms: HeldTerms) -> Period:
+    """That of the last run under these terms; where it was voided, what of their time no other covers."""
+    covering = [entry for entry in charge.period_runs if terms.rates(entry.service_period_to)]
+    if covering and (terms.until is None or covering[-1].service_period_to == terms.until):
+        return Period(covering[-1].service_period_from, covering[-1].service_period_to)
+    return Period(covering[-1].service_period_to if covering else terms.period.from_, terms.period.to)
 
 
 def _outcome(turn: Turn, total: Decimal, *, again: bool) -> LateOutcome:
-    policy = turn.facts.policies.late_usage
-    billed = LateOutcome.TO_INVOICE if turn.charge.is_invoiced and total > ZERO else LateOutcome.BILLED
+    policy, billed = turn.facts.policies.late_usage, LateOutcome.BILLED
     if again:
         return billed
     if turn.ordered is not None:
@@ -274,15 +320,16 @@ def adjust(turn: Turn, row: Row[Turn]) -> None:
     if found.outcome is not LateOutcome.BILLED:
         _note(turn, row, found)
         return
-    run_id = _start(turn, found.period, found.stored_at_lt)
+    period, end = found.rated.period, found.rated.stored_at_lt
+    run_id = _start(turn, period, end)
     rate_and_cover(turn, run_id)
     turn.emit(
         RealizationRunOpened(
             run_id=run_id,
             type=RunType.LATE_ADJUSTMENT,
-            service_period_from=found.period.from_,
-            service_period_to=found.period.to,
-            collection_end=found.stored_at_lt,
+            service_period_from=period.from_,
+            service_period_to=period.to,
+            collection_end=end,
             feature_id=turn.run(run_id).feature_id,
             no_fiat=True,
             set_off=turn.charge.is_invoiced,
@@ -292,23 +339,24 @@ def adjust(turn: Turn, row: Row[Turn]) -> None:
     )
     settle(turn, run_id)
     turn.emit(RealizationRunClosed(run_id=run_id, reason=RunClosedReason.FINALIZED))
+    _look_at_the_rest(turn, run_id, rebilling=found.rebilling)
 
 
 def gather(turn: Turn, row: Row[Turn]) -> None:
     """Let late usage wait to be invoiced."""
     found = verdict(turn)
     _note(turn, row, found)
-    gathering.gather_late(turn, found.period, found.total)
+    gathering.gather_late(turn, found.rated.period, found.rated.total)
 
 
 def _note(turn: Turn, row: Row[Turn], found: Verdict) -> None:
     turn.emit(
         LateUsageEvaluated(
             outcome=found.outcome,
-            stored_at_lt=found.stored_at_lt,
-            meter_position=found.metered.position,
-            quantity=plain(found.quantity),
-            amount=plain(found.total),
+            stored_at_lt=found.rated.stored_at_lt,
+            meter_position=found.rated.position,
+            quantity=plain(found.rated.quantity),
+            amount=plain(found.rated.total),
             rebilling=found.rebilling,
             moved=turn.walked(row, turn.charge.advance_after),
         )
@@ -381,7 +429,7 @@ def start_on_line(turn: Turn, row: Row[Turn]) -> None:
     """Start the late adjustment that the line shows."""
     notice = turn.notice
     assert isinstance(notice, LineCreated), f"{row.rule} is walked when a line was made"
-    end = collection_end(turn.charge)
+    end, rebilling = collection_end(turn.charge), _waits_again(turn.charge)
     run_id = _start(turn, notice.period, end, notice)
     rate_and_cover(turn, run_id)
     turn.emit(
@@ -394,12 +442,24 @@ def start_on_line(turn: Turn, row: Row[Turn]) -> None:
             feature_id=turn.run(run_id).feature_id,
             line_id=notice.line_id,
             invoice_id=notice.invoice_id,
-            rebilling=_waits_again(turn.charge),
+            rebilling=rebilling,
             moved=turn.walked(row, collected_after(end)),
         )
     )
     gathering.drop(turn)
     show(turn, turn.run(run_id))
+    _look_at_the_rest(turn, run_id, rebilling=rebilling)
+
+
+def _look_at_the_rest(turn: Turn, run_id: UUID, *, rebilling: bool) -> None:
+    """Only usage under some of the charge's terms is adjusted by this run: look again for that under the others."""
+    run = turn.run(run_id)
+    if not turn.charge.former_terms or run.stored_at_lt is None:
+        return
+    if rebilling:
+        turn.emit(RebillingNoted(run_id=run_id, stored_at_lt=run.stored_at_lt))
+    else:
+        turn.emit(LateUsageFound(stored_at=run.stored_at_lt))
 
 
 def collect(turn: Turn, row: Row[Turn]) -> None:
@@ -441,8 +501,9 @@ def note_voided(turn: Turn, entry: RunEntry) -> None:
     """
     charge = turn.charge
     latest = latest_run(charge)
+    is_former = not charge.terms[-1].rates(entry.service_period_to)
     ends = latest is not None and latest.service_period_to == charge.intent.effective.service_period.to
-    if ends and entry.collection_end is not None:
+    if (ends or is_former) and entry.collection_end is not None:
         turn.emit(RebillingNoted(run_id=entry.run_id, stored_at_lt=entry.collection_end))
 
 
@@ -453,6 +514,14 @@ def note_again(turn: Turn) -> None:
     """
     if turn.facts.policies.late_usage.action is not LateUsageAction.NONE:
         turn.emit(LateUsageFound(stored_at=turn.facts.instant))
+
+
+def note_last_under(turn: Turn) -> None:
+    """The last run under terms that an override ends did not wait for late usage: look at it, whatever is done then.
+
+    Nobody else would: what is stored later is told by its time, what is there already was the next run's to bill.
+    """
+    turn.emit(LateUsageFound(stored_at=turn.facts.instant))
 
 
 # ── the table ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ from aggregates.charges.events import (
     RunClosedReason,
 )
 from aggregates.charges.facts import Facts, QuantityNeeded
+from aggregates.charges.held_terms import HeldTerms
 from aggregates.charges.intent import LayerName
 from aggregates.charges.state import Charge, ResolvedFeature
 from aggregates.charges.turn import Turn
@@ -209,38 +210,40 @@ def rate_and_cover(turn: Turn, run_id: UUID) -> None:
     run = turn.run(run_id)
     assert run.meter_id is not None, f"run {run_id} has no meter"
     assert run.stored_at_lt is not None, f"run {run_id} has no collection end"
+    terms = turn.charge.terms_until(run.service_period_to)
     needed = QuantityNeeded(
         meter_id=run.meter_id,
-        from_=turn.usage.service_period.from_,
+        from_=terms.period.from_,
         to=run.service_period_to,
         stored_at_lt=run.stored_at_lt,
-        parts=parts_needed(turn.usage.price),
+        parts=parts_needed(terms.layer.price),
     )
     metered = turn.facts.quantities.get(needed)
     assert metered is not None, f"charge {turn.charge_id}: {needed} has to be asked for before it is rated"
-    others = other_runs(turn, run_id)
-    total = runs.rate(turn.draft, run.stream, rating_terms(turn), metered, turn.facts.mint, others=others)
+    others, rated_by = other_runs(turn, terms, run_id), rating_terms(turn, terms)
+    total = runs.rate(turn.draft, run.stream, rated_by, metered, turn.facts.mint, others=others)
     runs.reconcile(turn.draft, run.stream, total, turn.credit_terms(run_id))
 
 
-def rating_terms(turn: Turn) -> runs.RatingTerms:
-    """What runs of the charge are rated by now."""
-    usage = turn.usage
+def rating_terms(turn: Turn, terms: HeldTerms | None = None) -> runs.RatingTerms:
+    """What runs of the charge are rated by under these terms; under the effective ones where none are named."""
+    held = terms or turn.charge.terms[-1]
+    usage = held.layer
     return runs.RatingTerms(
         name=usage.name,
         service_period=usage.service_period,
         price=usage.price,
         discounts=usage.discounts,
         unit_config=usage.unit_config,
-        intent_version=turn.charge.intent_version,
+        intent_version=held.intent_version,
         engine=RunEngine(turn.facts.policies.run_engine),
         arithmetic=turn.facts.policies.rating_arithmetic,
     )
 
 
-def other_runs(turn: Turn, run_id: UUID | None) -> list[RealizationRun]:
-    """The runs of the charge that its terms rate besides that one, in order of creation."""
-    return [turn.run(entry.run_id) for entry in turn.charge.rated_runs if entry.run_id != run_id]
+def other_runs(turn: Turn, terms: HeldTerms, run_id: UUID | None = None) -> list[RealizationRun]:
+    """The runs of the charge that these terms rate besides that one, in order of creation."""
+    return [turn.run(entry.run_id) for entry in turn.charge.runs_under(terms) if entry.run_id != run_id]
 
 
 # ── the tables ───────────────────────────────────────────────────────────────────────────────────────────────

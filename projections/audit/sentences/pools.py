@@ -6,6 +6,7 @@ from typing import TypeAlias, assert_never
 from uuid import UUID
 
 from aggregates.credits.events import (
+    AccrualBroughtBack,
     AdvanceCovered,
     AdvanceWrittenOff,
     CreditCollected,
@@ -73,7 +74,7 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return f"Scheduled grant {words.short(body.purchase)}{gone} cancelled before it became effective"
         case UnappliedCreditSpent() as body:
             return _spent(body)
-        case SlicesSealed() | PurchaseBroughtBack() as body:
+        case SlicesSealed() | PurchaseBroughtBack() | AccrualBroughtBack() as body:
             return _kept(body)
         case _ as body:
             return _of_invoice(body)
@@ -118,7 +119,10 @@ def _spent(body: UnappliedCreditSpent) -> str:
             return f"{figure} {where} turned into credit"
 
 
-def _kept(body: SlicesSealed | PurchaseBroughtBack) -> str:
+def _kept(body: SlicesSealed | PurchaseBroughtBack | AccrualBroughtBack) -> str:
+    if isinstance(body, AccrualBroughtBack):
+        line = words.clause(" on line ", words.short(body.line) if body.line is not None else "")
+        return f"{words.amount(body.amount, body.currency)} invoiced{line} needed again: read back from the history"
     if isinstance(body, PurchaseBroughtBack):
         return f"Purchase {words.short(body.purchase)} is needed again: its totals were read back from the history"
     counts = {

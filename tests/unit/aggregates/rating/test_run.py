@@ -22,6 +22,7 @@ from aggregates.rating import (
 )
 from aggregates.rating.epochs import is_sign_coherent
 from aggregates.rating.naming import with_period_suffix, without_period_suffix
+from aggregates.rating.prices import UnitPrice
 from aggregates.rating.prior_runs import check_window, current_period, derived_periods, ending_before, with_lines
 from aggregates.rating.subtract import AS_CORRECTION, CARRIED_OVER, subtract
 from aggregates.values.errors import ValidationFailed
@@ -201,6 +202,18 @@ def test_a_late_adjustment_needs_a_final_run_and_a_later_cutoff() -> None:
     assert refused(earlier) == ["late_adjustment_cutoff_not_later"]
     assert refused(msgspec.structs.replace(late, late=False)) == ["prior_period_overlaps_current"]
     assert refused(msgspec.structs.replace(late, engine=RunEngine.DELTA)) == ["late_adjustment_unsupported_engine"]
+
+
+def test_a_late_adjustment_of_terms_that_ended_is_of_the_last_run_under_them_and_charges_no_minimum() -> None:
+    terms = UnitPrice(amount=Decimal(10), minimum_amount=Decimal(100))
+    last = prior(SECOND, run_id="last", stored_at_lt=instant("2025-02-03"))
+    engine, cut = RunEngine.INVOICE_COMPATIBLE_DELTA, instant("2025-02-04")
+    late = a_run(engine, SECOND, late=True, price=terms, quantity=Decimal(2), prior_runs=(last,), stored_at_lt=cut)
+
+    rated = rate_run(msgspec.structs.replace(late, held_until=SECOND.to))
+
+    assert (rated.totals.total, {line.corrects_run_id for line in rated.lines}) == (20, {"last"})
+    assert refused(late) == ["late_adjustment_without_final_run"]
 
 
 def test_an_unknown_engine_is_refused_by_name() -> None:
