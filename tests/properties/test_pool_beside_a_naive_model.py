@@ -14,6 +14,6 @@ from tests.support.beside_naive_pool import History, histories, play
 
 
 @given(histories())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_pool_and_the_model_say_the_same_after_every_command(history: History) -> None:
     play(history)

@@ -7,7 +7,7 @@ end, every view at every time at which anything is booked. A history is a value 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -244,40 +244,50 @@ def collections(draw: st.DrawFn, places: int) -> Collect:
     )
 
 
-OFTEN: tuple[type[Command] | None, ...] = (
-    (None,) + (Grant,) * 3 + (Collect,) * 4 + (Correct,) * 2 + (Void,) + (Recognize,)
-)
-"""How often each command is drawn."""
+@st.composite
+def advances_and_a_grant(draw: st.DrawFn, places: int) -> tuple[Command, ...]:
+    """Usage booked at one time, often of one amount, and a purchase that may cover some of it (§6.4)."""
+    booked_in, amount = draw(lateness), draw(st.none() | amounts(places))
+    used = draw(st.lists(collections(places), min_size=2, max_size=3))
+    at_once = [
+        replace(each, amount=amount or each.amount, credit_only=True, booked_in=booked_in, sourced_after=0)
+        for each in used
+    ]
+    return (*at_once, draw(grants(places)))
+
+
+OFTEN = (None, *[Grant] * 3, *[Collect] * 4, Correct, Correct, Void, Recognize, advances_and_a_grant)
+"""How often each is drawn."""
 
 
 @st.composite
-def commands(draw: st.DrawFn, places: int) -> Command | None:
-    """Any command; None is what a command shrinks to that is not needed."""
+def commands(draw: st.DrawFn, places: int) -> tuple[Command, ...]:
+    """One command, or some that belong together; none at all is what those shrink to that are not needed."""
     kind = draw(st.sampled_from(OFTEN))
     if kind is Grant:
-        return draw(grants(places))
+        return (draw(grants(places)),)
     if kind is Collect:
-        return draw(collections(places))
+        return (draw(collections(places)),)
     if kind is Correct:
         amount = draw(st.none() | amounts(places + 1) | amounts(places))
-        return Correct(draw(st.sampled_from(CHARGES)), amount, draw(lateness))
+        return (Correct(draw(st.sampled_from(CHARGES)), amount, draw(lateness)),)
     if kind is Void:
-        return Void(f"P{draw(st.integers(0, 4))}", draw(lateness))
-    return Recognize(draw(lateness)) if kind is Recognize else None
+        return (Void(f"P{draw(st.integers(0, 4))}", draw(lateness)),)
+    if kind is Recognize:
+        return (Recognize(draw(lateness)),)
+    return draw(advances_and_a_grant(places)) if kind is advances_and_a_grant else ()
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Some twenty commands of one pool, hours or days apart, or at once."""
     currency = draw(st.sampled_from(CURRENCIES))
-    drawn = draw(
-        st.lists(
-            st.tuples(st.sampled_from((0, 0, 1, 5, 24, 48)), commands(currency_of(currency).precision)),
-            min_size=16,
-            max_size=24,
-        )
-    )
-    return History(currency, tuple(Step(later, command) for later, command in drawn if command is not None))
+    later = st.sampled_from((0, 0, 1, 5, 24, 48))
+    any_command = commands(currency_of(currency).precision)
+    steps: list[Step] = []
+    for passed, together in draw(st.lists(st.tuples(later, any_command), min_size=12, max_size=20)):
+        steps += [Step(0 if number else passed, command) for number, command in enumerate(together)]
+    return History(currency, tuple(steps))
 
 
 def play(history: History) -> Beside:
