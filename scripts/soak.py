@@ -1,7 +1,8 @@
-"""Play random histories for as long as asked: `python3 scripts/soak.py [--minutes 10] [--seed N] [--crashes]`.
+"""Play random histories for as long as asked: `python3 scripts/soak.py [--minutes 10] [--seed N] [--pool] [--crashes]`.
 
-Each is 40 to 200 commands of one customer: by turns a history of credit, with the books checked after every command
-(ledger §16), and a lifetime of charges, invoices and payments, with everything else checked as well (lifecycles §19.5).
+By turns: 40 to 200 commands of one customer, a history of credit, with the books checked after every command (ledger
+§16), or a lifetime of charges, invoices and payments, with everything else checked as well (lifecycles §19.5); and a
+handful of histories of one pool beside a naive model of it, which have to say the same. `--pool` plays only the last.
 What breaks something is printed with its seed, and played again by that seed alone.
 
 `--crashes` makes every call of every command of the facade fail in turn instead, and sends the command again.
@@ -32,36 +33,54 @@ def main() -> int:
 
 
 def soak() -> int:
-    """Play until the time is over, or the one history that a seed names."""
+    """Play until the time is over, or the one turn that a seed names."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from tests.support.histories import Asked
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--pool", action="store_true")
     parser.add_argument("--crashes", action="store_true")
     given = parser.parse_args()
     if given.crashes:
         return crash_everywhere()
     ends = time.monotonic() + given.minutes * 60
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**32)
-    histories = commands = 0
+    turns = commands = 0
     while True:
-        drawn = random.Random(seed)
-        history = drawn_history(seed)
         try:
-            for _ in range(drawn.randint(40, 200)):
-                history.play(Asked(*(drawn.randrange(5_000) for _ in range(4))))
-            history.finish()
+            commands += beside_the_model(seed) if given.pool or seed % 4 == 3 else one_history(seed)
         except Exception:  # noqa: BLE001 - whatever it is, its seed is what matters
             traceback.print_exc()
-            print(f"found by --seed {seed}, command {history.done} at {history.now}", file=sys.stderr)
+            print(f"found by --seed {seed}{' --pool' if given.pool else ''}", file=sys.stderr)
             return 1
-        histories, commands = histories + 1, commands + history.done
+        turns += 1
         if given.seed is not None or time.monotonic() > ends:
-            print(f"{histories:,} histories, {commands:,} commands: the books were in order after every one")
+            print(f"{turns:,} turns, {commands:,} commands: everything was in order after every one")
             return 0
         seed = (seed + 1) % 2**32
+
+
+def beside_the_model(seed: int) -> int:
+    """Play a pool beside the naive model of it; how many commands that were."""
+    from tests.support.beside_naive_pool import soak as play
+
+    return play(seed)
+
+
+def one_history(seed: int) -> int:
+    """Play the history that a seed stands for; how many commands that were."""
+    from tests.support.histories import Asked
+
+    drawn = random.Random(seed)
+    history = drawn_history(seed)
+    try:
+        for _ in range(drawn.randint(40, 200)):
+            history.play(Asked(*(drawn.randrange(5_000) for _ in range(4))))
+        history.finish()
+    except Exception as error:
+        error.add_note(f"at command {history.done}, {history.now}")
+        raise
+    return history.done
 
 
 def drawn_history(seed: int) -> History:
