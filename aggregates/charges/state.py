@@ -51,6 +51,7 @@ from aggregates.charges.events import (
     PeriodExtended,
     PeriodShrunk,
     PeriodShrunkToRealized,
+    PurchaseReduced,
     PurchaseVoided,
     RealizationCompleted,
     RealizationProcessed,
@@ -188,6 +189,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     runs: tuple[RunEntry, ...] = ()
     gathering_line: GatheringLine | None = None
     linked_line: LinkedLine | None = None
+    former_lines: tuple[LinkedLine, ...] = ()
     grant: Grant | None = None
     payment: Payment | None = None
     failed_payment: FailedPayment | None = None
@@ -412,7 +414,7 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
         case AdvanceBroughtForward():
             return {"advance_after": body.advance_after}
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
-            return _of_lines(body)
+            return _of_lines(state, body)
         case FeatureResolved() | CostBasisResolved():
             return _resolved(body)
         case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunRerated():
@@ -421,7 +423,7 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return _of_runs(state, body, at)
         case PeriodExtended() | PeriodShrunk() | OverrideSet():
             return _of_intent(state, body) | {"advance_after": body.advance_after}
-        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized():
+        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized() | PurchaseReduced():
             return _of_intent(state, body)
         case LateUsageFound() | LateUsageEvaluated() | RebillingNoted():
             return after(state.late_usage, state.rebilling, body)
@@ -452,6 +454,7 @@ def _resolved(body: FeatureResolved | CostBasisResolved) -> dict[str, object]:
 
 
 def _of_lines(
+    state: Charge,
     body: GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked,
 ) -> dict[str, object]:
     match body:
@@ -460,7 +463,9 @@ def _of_lines(
         case GatheringLineDeleted():
             return {"gathering_line": None}
         case InvoiceLineLinked():
-            return {"linked_line": LinkedLine(line_id=body.line_id, invoice_id=body.invoice_id)}
+            former = (state.linked_line,) if state.linked_line is not None else ()
+            linked = LinkedLine(line_id=body.line_id, invoice_id=body.invoice_id)
+            return {"linked_line": linked, "former_lines": (*state.former_lines, *former)}
 
 
 def _of_runs(
@@ -516,6 +521,7 @@ def _of_intent(
     | OverrideSet
     | OverrideCleared
     | BaseIntentAmended
+    | PurchaseReduced
     | ChargeDeleted,
 ) -> dict[str, object]:
     intent = state.intent
@@ -534,6 +540,9 @@ def _of_intent(
             intent = intent.without_override()
         case BaseIntentAmended():
             intent = intent.with_layer(LayerName.BASE, _amended(intent, body))
+        case PurchaseReduced():
+            layer = msgspec.structs.replace(intent.base, credit_amount=body.credit_amount)
+            intent = intent.with_layer(LayerName.BASE, layer)
         case ChargeDeleted():
             layer = msgspec.structs.replace(intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
             intent = intent.with_layer(body.layer, layer)

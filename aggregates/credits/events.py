@@ -60,6 +60,7 @@ __all__ = [
     "KeptRecognition",
     "PaymentAdjustment",
     "PurchaseBroughtBack",
+    "PurchaseCredited",
     "PurchasePaymentAuthorized",
     "PurchasePaymentFailed",
     "PurchasePaymentReversed",
@@ -76,6 +77,7 @@ __all__ = [
     "SegmentState",
     "SettlementMode",
     "SlicesSealed",
+    "UnappliedCreditArisen",
     "UnappliedCreditSpent",
     "UnappliedUse",
     "VoidedPart",
@@ -195,7 +197,11 @@ class PurchasePaymentFailed(DomainEvent, frozen=True, kw_only=True):
 
 
 class PurchaseWrittenOff(DomainEvent, frozen=True, kw_only=True):
-    """What was owed for the used credit of a purchase was given up as uncollectible (decisions 22, 26)."""
+    """What was owed for the credit of a purchase was given up as uncollectible (decisions 22, 26).
+
+    `fiat_amount` is below zero where that is taken back. `exchanged`, `agreed`: credit exchanged for fiat in this
+    group, so that what is given up is money.
+    """
 
     NAME: ClassVar[str] = "credit_pool.purchase_written_off.v1"
     currency: Currency
@@ -204,7 +210,29 @@ class PurchaseWrittenOff(DomainEvent, frozen=True, kw_only=True):
     fiat_amount: Decimal
     fiat_currency: Currency
     booked_at: Instant
+    exchanged: Decimal = ZERO
+    agreed: Decimal = ZERO
     transactions: tuple[Transaction, ...]
+
+
+class PurchaseCredited(DomainEvent, frozen=True, kw_only=True):
+    """A credit note took back something of the line that sold this credit; its price follows (decision 23).
+
+    `freed`: fiat that was paid of it, which is unapplied credit of the customer now (`UnappliedCreditArisen`);
+    `released`: fiat that was authorized and will not come. `adjusted`, `adjusted_fiat`: as for a refund.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.purchase_credited.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_currency: Currency
+    freed: Decimal = ZERO
+    released: Decimal = ZERO
+    adjusted: Decimal = ZERO
+    adjusted_fiat: Decimal = ZERO
+    booked_at: Instant
+    transactions: tuple[Transaction, ...] = ()
 
 
 class PurchaseRefunded(DomainEvent, frozen=True, kw_only=True):
@@ -340,6 +368,24 @@ class InvoiceUsageCredited(DomainEvent, frozen=True, kw_only=True):
     freed_net: Decimal = ZERO
     booked_at: Instant
     parts: tuple[AppliedPart, ...]
+    transactions: tuple[Transaction, ...]
+
+
+class UnappliedCreditArisen(DomainEvent, frozen=True, kw_only=True):
+    """Money paid for credit that was taken back is the customer's, on that invoice (decision 23).
+
+    `amount` with tax, `net` without: open receivable at cost basis 1 rises by the net. The purchase it was paid for has
+    that much less (`PurchaseCredited`).
+    """
+
+    NAME: ClassVar[str] = "credit_pool.unapplied_credit_arisen.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    invoice: UUID
+    purchase: UUID
+    amount: Decimal
+    net: Decimal
+    booked_at: Instant
     transactions: tuple[Transaction, ...]
 
 
@@ -555,6 +601,7 @@ CreditPoolEvent = (
     | PurchasePaymentReversed
     | PurchasePaymentFailed
     | PurchaseWrittenOff
+    | PurchaseCredited
     | PurchaseRefunded
     | CreditCollected
     | CreditReturned
@@ -562,6 +609,7 @@ CreditPoolEvent = (
     | InvoicePaymentAuthorized
     | InvoicePaymentSettled
     | InvoiceUsageCredited
+    | UnappliedCreditArisen
     | UnappliedCreditSpent
     | ReceivableWrittenOff
     | AdvanceCovered

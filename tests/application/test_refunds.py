@@ -11,6 +11,7 @@ import pytest
 from aggregates.charges.events import InvoiceRefund
 from aggregates.charges.requests import Delete, PatchSource
 from aggregates.credits.events import UnappliedCreditSpent, UnappliedUse
+from aggregates.credits.refusals import NothingToRefund
 from aggregates.invoices.refusals import InvoiceNotFound, UnappliedCreditExceeded
 from aggregates.invoices.state import Invoice
 from aggregates.lifecycle import Status
@@ -133,20 +134,22 @@ def test_what_was_set_against_the_next_invoice_cannot_be_paid_back(store_url: st
         adds_up(ledger)
 
 
-def test_the_price_of_credit_that_was_taken_back_goes_back_with_its_purchase(store_url: str) -> None:
-    """100 at 0.5 by invoice, 60.00 paid, voided: 10.00 are unapplied, and 50.00 are the purchase's to refund, once."""
+def test_the_price_of_credit_that_was_taken_back_is_unapplied_like_any_other_money(store_url: str) -> None:
+    """100 at 0.5 by invoice, 60.00 paid, voided: 60.00 are unapplied; 31.00 pay a fee, 29.00 go back, once."""
     with standard(store_url) as ledger:
         bought = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
         [invoice] = ledger.invoices.list("acme")
         ledger.invoices.record_payment(invoice.id, "paid", amount="60")
-        ledger.invoices.void(invoice.id)
+        assert ledger.invoices.void(invoice.id).unapplied == 60
         fee(ledger, "31")
-        assert issued(ledger).open == 21, "10.00 of the excess are set against it"
+        assert issued(ledger).open == 0
+        ledger.invoices.refund_unapplied(invoice.id)
         with pytest.raises(UnappliedCreditExceeded):
             ledger.invoices.refund_unapplied(invoice.id)
+        with pytest.raises(NothingToRefund):
+            ledger.credits.refund(bought.id)
 
-        assert ledger.credits.refund(bought.id).fiat_refunded == 50
-        assert -ledger.views.balance("acme").wash == 10
+        assert -ledger.views.balance("acme").wash == 31
         adds_up(ledger)
 
 
