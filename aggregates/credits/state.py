@@ -428,7 +428,7 @@ class _Hand:
 
     def _credited(self, body: e.InvoiceUsageCredited) -> None:
         for part in body.parts:
-            self._on_accrual(part.accrual, credited=part.amount)
+            self._on_accrual(part.accrual, credited=part.amount, authorized=part.authorized)
             self._unrecognize_accrual(part.accrual, part.unrecognized)
         self._unapplied(body.invoice, body.freed, body.freed_net)
 

@@ -81,6 +81,23 @@ def test_what_a_credit_note_freed_is_paid_back(store_url: str) -> None:
         adds_up(ledger)
 
 
+@pytest.mark.parametrize(("credited", "stands"), [("100", 0), ("70", 30), ("20", 50)])
+def test_a_promise_lapses_with_what_is_credited_of_its_line(store_url: str, credited: str, stands: int) -> None:
+    """100.00, 50.00 of them promised: a note takes what nobody promised first; then 120.00 come, and none is lost."""
+    with standard(store_url) as ledger:
+        invoice, _ = paid_fee(ledger, "0")
+        ledger.invoices.record_payment(invoice.id, "authorized", amount="50")
+        ledger.invoices.credit(invoice.id, amount=credited)
+        balance = ledger.views.balance("acme")
+        assert (ledger.invoices.get(invoice.id).authorized, -balance.receivable_authorized) == (stands, stands)
+
+        beyond = 120 - (100 - Decimal(credited))
+        assert ledger.invoices.record_payment(invoice.id, "paid", amount="120").unapplied == beyond
+        assert ledger.invoices.refund_unapplied(invoice.id).unapplied == 0
+        assert money(ledger) == (0, 120 - beyond)
+        adds_up(ledger)
+
+
 def test_no_more_is_paid_back_than_there_is(store_url: str) -> None:
     with standard(store_url) as ledger:
         invoice, _ = paid_fee(ledger, "145")
