@@ -16,7 +16,7 @@ import msgspec
 
 from aggregates.charges import decisions as deciding
 from aggregates.charges.intent import ChargeType, SettlementMode
-from aggregates.charges.requests import NewCharge, NewPurchase, PaymentStep
+from aggregates.charges.requests import NewCharge, NewPurchase, NewUsageCharge, PaymentStep
 from aggregates.charges.state import Charge
 from aggregates.policies import Invoicing
 from aggregates.values.errors import (
@@ -166,7 +166,7 @@ class Charges(ChargePatches):
             features=[ref.name for request in requests if (ref := deciding.feature_wanted(request)) is not None],
             keys=[key for request in requests for key in deciding.keys_wanted(request)],
             cost_bases=[entry for request in requests if (entry := deciding.cost_basis_wanted(request)) is not None],
-            looks_at_events=any(deciding.looks_at_events(request) for request in requests),
+            looks_at_events=any(isinstance(each, NewUsageCharge) and each.looks_at_events for each in requests),
         )
         created = deciding.create(work.draft, requests, facts)
         states: dict[UUID, Charge] = {charge_id: work.draft.state(charge_id) for charge_id in created}

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import msgspec
 
-from aggregates.charges.events import GatheringLineDeleted, PurchaseVoided
-from aggregates.charges.intent import ChargeType, InvoiceSettlement, PurchaseLayer
+from aggregates.charges.events import PurchaseVoided
+from aggregates.charges.intent import ChargeType, PurchaseLayer
 from aggregates.charges.requests import PaymentStep
 from aggregates.charges.state import Charge
 from aggregates.credits import decisions as pools
@@ -40,6 +40,7 @@ from aggregates.event import DomainEvent, Stream
 from aggregates.values.decimals import ZERO
 from aggregates.values.errors import Findings, PreconditionFailed, RunNotFound
 from aggregates.values.identifiers import GroupRef, pool_id
+from aggregates.values.money import Currency
 from aggregates.values.period import Instant, instant
 from ledger import pools as covering
 from ledger import validation
@@ -47,6 +48,7 @@ from ledger.advance import index
 from ledger.charges import Charges
 from ledger.commands import AmountInput
 from ledger.context import CommandId, Context
+from ledger.invoiced_sales import InvoicedSales
 from ledger.pools import has_left, histories, whole_history
 from ledger.units import Work
 
@@ -57,6 +59,7 @@ class Credits:
     def __init__(self, context: Context, charges: Charges) -> None:
         self._context = context
         self._charges = charges
+        self._sales = InvoicedSales(context, charges)
 
     def grant(
         self, customer: str, amount: object, currency: str = "USD", *, command_id: CommandId = None, **terms: Any
@@ -145,16 +148,13 @@ class Credits:
         or sold by invoice.
         """
         received = _amount(amount)
+        self._sales.require_outside(purchase)
 
         def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent:
             cost = charge.resolved_cost_basis
             layer = charge.intent.effective
             if cost is None or not isinstance(layer, PurchaseLayer):
                 raise PreconditionFailed(f"purchase {charge.id} is not paid for", charge.id)
-            if isinstance(layer.settlement, InvoiceSettlement):
-                raise PreconditionFailed(
-                    f"purchase {charge.id} is paid by invoice: report its payment there", charge.id
-                )
             return pools.receive_payment(
                 pool,
                 PurchasePayment(
@@ -175,8 +175,10 @@ class Credits:
         """Record that money received was taken back: it is owed again, and waited for; the credit stays.
 
         Report a payment as `charged_back` to take the unused credit back too. `amount`: fiat; absent, all that was
-        received. Raises `NothingToReverse`, `ValidationFailed`, `ChargeNotFound`.
+        received. Raises `NothingToReverse`, `ValidationFailed`, `ChargeNotFound`, and `PreconditionFailed` for credit
+        that is sold by invoice.
         """
+        self._sales.require_outside(purchase)
         taken = _amount(amount) if amount is not None else None
         return self._on_purchase(
             "reverse_payment",
@@ -192,10 +194,14 @@ class Credits:
     def refund(self, purchase: UUID | str, amount: object = None, *, command_id: CommandId = None) -> Purchase:
         """Give back what was paid for credit that was voided, or paid too much (ledger §6.8, decision 37).
 
-        `amount`: fiat; absent, all there is to give back. Raises `NothingToRefund`, `ValidationFailed`,
-        `ChargeNotFound`. 100 at 0.5, paid 50, 40 used, voided: 30.00 go back.
+        `amount`: fiat; absent, all there is to give back. What was paid by invoice is credited there where credit notes
+        are on, and goes back once nothing of it is open where they are off. Raises `NothingToRefund`,
+        `ValidationFailed`, `ChargeNotFound`, `PreconditionFailed`. 100 at 0.5, paid 50, 40 used, voided: 30.00 go back.
         """
         asked = _amount(amount) if amount is not None else None
+        if self._sales.is_invoiced_here(purchase):
+            self._sales.refund(purchase, asked, command_id)
+            return self.purchase(purchase)
         return self._on_purchase(
             "refund",
             purchase,
@@ -217,10 +223,15 @@ class Credits:
     ) -> Purchase:
         """Take back part of what is left of a purchase, and its price (ledger §17).
 
-        100 sold at 0.5 and paid, 40 used, reduced by 20: 40 are left, and 10.00 go back. Raises
-        `ReductionExceedsUnused`, `NothingToVoid`, `ValidationFailed`, `ChargeNotFound`.
+        100 sold at 0.5 and paid, 40 used, reduced by 20: 40 are left, and 10.00 go back. Credit that is sold by invoice
+        is taken off its line too, paid or not, as `void` says; one that waits for its line can be reduced as well.
+        Raises `ReductionExceedsUnused`, `NothingToVoid`, `ValidationFailed`, `ChargeNotFound`, `IssuedLineStands`.
         """
-        return self._take_back("reduce", purchase, _amount(amount), payment_adjustment, command_id)
+        less = _amount(amount, self._charges.get(purchase).currency)
+        if self._sales.is_by_invoice(purchase):
+            self._sales.take_back("reduce", purchase, less, payment_adjustment, command_id)
+            return self.purchase(purchase)
+        return self._take_back("reduce", purchase, less, payment_adjustment, command_id)
 
     def void(
         self,
@@ -232,8 +243,20 @@ class Credits:
         """Take back what is left of a purchase (lifecycles §11.4). Voiding again answers the first result.
 
         `payment_adjustment`: `none` leaves what was paid standing; `reduce` asks no more for what was taken back;
-        `refund` gives its price back too (decision 37). Raises `NothingToVoid`, `ChargeNotFound`.
+        `refund` gives its price back too (decision 37).
+
+        Credit that is sold by invoice is taken off its line with any of them: off what waits and off a draft; off an
+        issued line by a credit note. What had been paid of it is unapplied credit then with `reduce`, paid back with
+        `refund`, and stands on the invoice with `none` until it is refunded. Where credit notes are off, an issued line
+        keeps its price: with `none`, and the others are refused. 100 at 0.5, issued, 40 used: a credit note of 30.00,
+        and 20.00 are asked for.
+
+        Raises `NothingToVoid`, `ChargeNotFound`, `ValidationFailed`, `IssuedLineStands`; `PreconditionFailed` where it
+        is not granted yet (`cancel` it, or `reduce` it).
         """
+        if self._sales.is_by_invoice(purchase):
+            self._sales.take_back("void", purchase, None, payment_adjustment, command_id)
+            return self._charges.get(purchase)
         if validation.choice(PaymentAdjustment, "payment_adjustment", payment_adjustment) is PaymentAdjustment.NONE:
             return self._charges.void_purchase(purchase, command_id=command_id)
         self._take_back("void", purchase, None, payment_adjustment, command_id)
@@ -242,8 +265,8 @@ class Credits:
     def cancel(self, purchase: UUID | str, *, command_id: CommandId = None) -> Charge:
         """Cancel a grant before it becomes effective, as if it had never been (ledger §6.8).
 
-        Raises `GrantAlreadyEffective` for one that is effective, in use or paid for (void it instead),
-        `ChargeNotFound`.
+        One that is sold by invoice is never invoiced then, and is over. Raises `GrantAlreadyEffective` for one that is
+        effective, in use or paid for (void it instead), `ChargeNotFound`.
         """
 
         def decide(pool: CreditPool, charge: Charge, dated: Dated) -> DomainEvent:
@@ -414,6 +437,8 @@ class Credits:
                     self._charges.payments.no_longer_paid(work, charge)
                 elif isinstance(event, PurchasePaymentSettled | CreditVoided):
                     self._charges.payments.paid_in_full(work, charge)
+                elif isinstance(event, GrantCancelled) and charge.gathering_line is not None:
+                    self._charges.payments.goes_on(work, charge)
             index(work)
             return PurchaseAnswer(charge.id)
 
@@ -519,15 +544,15 @@ def _follow(work: Work, charge: Charge, event: DomainEvent, group: GroupRef) -> 
         if not any(left):
             voided = PurchaseVoided(voided_at=work.now, amount=event.amount, ledger_group=group)
             work.draft.emit(charge.stream, voided)
-    if isinstance(event, GrantCancelled) and charge.gathering_line is not None:
-        # Nothing is left to invoice: a line of it would be refused, and with it every invoice of the customer.
-        work.draft.emit(charge.stream, GatheringLineDeleted(line_id=charge.gathering_line.id))
 
 
-def _amount(amount: object) -> Decimal:
-    """An amount as it came in: a decimal above zero, or everything that is wrong with it."""
+def _amount(amount: object, currency: Currency | None = None) -> Decimal:
+    """An amount as it came in: a decimal above zero that the currency holds, or everything that is wrong with it."""
     findings = Findings()
     command = validation.parse(AmountInput, findings, amount=amount)
+    if command is not None and currency is not None and not currency.holds(command.amount):
+        message = f"{command.amount:f} has more than the {currency.precision} decimals of {currency.code}"
+        findings.add("amount", "too_many_decimals", message)
     validation.fail(findings)
     assert command is not None, "a command that cannot be read has findings"
     return command.amount

@@ -214,12 +214,13 @@ class Invoices(InvoiceLines):
 
         `amount` is before tax and fills lines in their order; `lines` names amounts by line, None for all that is left
         of one; with neither, everything that is left is taken back. What was paid of it becomes unapplied credit of
-        the customer. The charges stay as they are: an invoice that was a mistake is voided instead.
+        the customer. The charges stay as they are: an invoice that was a mistake is voided instead. A line that sells
+        credit is credited by taking credit back (`ledger.credits.reduce`, `void`).
 
             lines of 30.00 and 70.00, 40.00 credited: 30.00 of the first line, 10.00 of the second
 
         Raises `ValidationFailed`, `InvoiceNotFound`, `CreditNotesUnavailable`, `InvoiceOperationRefused` before it is
-        issued, `LineNotFound`, `CreditExceedsLine`.
+        issued, `LineNotFound`, `PurchaseLineFollowsCredit`, `CreditExceedsLine`.
         """
         findings = Findings()
         command = validation.parse(CreditInput, findings, amount=amount, lines=lines, reason=reason)
@@ -239,7 +240,12 @@ class Invoices(InvoiceLines):
         return self._act("credit", invoice, (command.amount, named, command.reason), command_id, decide)
 
     def void(self, invoice: UUID | str, *, reason: str | None = None, command_id: CommandId = None) -> Invoice:
-        """Void an issued invoice by a credit note in full (decision 22); what it billed waits to be invoiced again."""
+        """Void an issued invoice by a credit note in full (decision 22); what it billed waits to be invoiced again.
+
+        What was paid becomes unapplied credit. Credit that it sold is taken back as far as nobody used it: of 100 at
+        0.5 with 40 used, 20.00 wait to be invoiced again. Raises `InvoiceNotFound`, `CreditNotesUnavailable`,
+        `InvoiceOperationRefused`.
+        """
         return self._act(
             "void",
             invoice,

@@ -361,7 +361,8 @@ def invoices_of(charge: Charge | None) -> list[UUID]:
     if charge is None:
         return []
     ids = [entry.invoice_id for entry in charge.runs if entry.invoice_id is not None]
-    return [*ids, charge.linked_line.invoice_id] if charge.linked_line is not None else ids
+    lines = (*charge.former_lines, *([charge.linked_line] if charge.linked_line is not None else []))
+    return [*ids, *(line.invoice_id for line in lines)]
 
 
 def _by_currency(found: Iterable[tuple[Charge, Period]]) -> list[list[tuple[Charge, Period]]]:

@@ -23,6 +23,7 @@ from aggregates.charges.events import (
     OverrideSet,
     PeriodExtended,
     PeriodShrunk,
+    PurchaseReduced,
     PurchaseVoided,
     RealizationRunClosed,
     RealizationRunOpened,
@@ -165,6 +166,8 @@ def _changes(row: ChargeRow, body: Any, at: datetime) -> dict[str, Any]:
             return {"failure": json_text({**plain(body), "at": plain(at)})}
         case CreditsGranted():
             return {"granted_at": at}
+        case PurchaseReduced():
+            return _intent(row, **_with(row, "base", credit_amount=plain(body.credit_amount)))
         case PurchaseVoided():
             return {"voided_at": body.voided_at}
         case PeriodExtended() | PeriodShrunk():

@@ -97,18 +97,18 @@ def drawn_history(seed: int) -> History:
 
 def crash_everywhere() -> int:
     """Fail every call of every command once, and compare what it comes to; 0 when nothing was found."""
-    from tests.support.commands import COMMANDS
+    from tests.support.further_commands import EVERY_COMMAND
     from tests.support.outcomes import broken_off, comes_to_the_same
 
     found = tried = 0
-    for name in sorted(COMMANDS):
+    for name in sorted(EVERY_COMMAND):
         clean = broken_off(name, None)
         for fail_at in range(1, len(clean.probe.calls) + 1):
             tried += 1
             if not comes_to_the_same(broken_off(name, fail_at), clean):
                 found += 1
                 print(f"{name}: call {fail_at}, {clean.probe.calls[fail_at - 1]}, failed", file=sys.stderr)
-    print(f"{len(COMMANDS)} commands, {tried:,} calls failed in turn: {found} came to something else")
+    print(f"{len(EVERY_COMMAND)} commands, {tried:,} calls failed in turn: {found} came to something else")
     return 1 if found else 0
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple, Protocol, assert_never
 from uuid import UUID
 
@@ -38,11 +39,11 @@ from aggregates.charges.requests import (
     MovePeriodEnd,
     NewCharge,
     NewPurchase,
-    NewUsageCharge,
     PaymentStep,
     SetOverride,
     Shrink,
     ShrinkToRealized,
+    TakeBack,
 )
 from aggregates.charges.state import Charge, stream
 from aggregates.charges.turn import Turn
@@ -211,11 +212,12 @@ def answer(draft: Draft, notice: LineNotice, facts: Facts) -> tuple[InvoiceEffec
 def due_line(charge: Charge, now: datetime, *, progressive: bool) -> Period | None:
     """What of the charge's gathering line can be invoiced now, or None (lifecycles §17.1).
 
-    A fee or a purchase from its `invoice_at` on, as a whole. Usage from its `invoice_at` on once its period is over;
-    before that, where billing is progressive, what of it has passed, if that is anything.
+    A fee or a purchase from its `invoice_at` on, as a whole; never credit that expired before it was granted. Usage
+    from its `invoice_at` on once its period is over; before that, where billing is progressive, what of it has passed,
+    if that is anything.
     """
     line = charge.gathering_line
-    if line is None or charge.is_deleted:
+    if line is None or charge.is_deleted or gathering.has_lapsed(charge, now):
         return None
     is_due = now >= line.invoice_at
     if charge.charge_type is not ChargeType.USAGE_BASED:
@@ -385,6 +387,19 @@ def note_reversal(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
 
 
 @exact
+def take_back(draft: Draft, charge_id: UUID, asked: TakeBack, facts: Facts) -> bool:
+    """Take back credit of a purchase that is paid by invoice, and its price off its line (lifecycles §11.3, §17)."""
+    return purchases.take_back(_purchase(draft, charge_id, facts, Trigger.VOID), asked)
+
+
+@exact
+def refund_purchase(draft: Draft, charge_id: UUID, amount: Decimal | None, facts: Facts) -> bool:
+    """Let what was paid by invoice for credit that was taken back be credited on its line (decision 37)."""
+    purchases.refund(_purchase(draft, charge_id, facts, Trigger.VOID), amount)
+    return True
+
+
+@exact
 def void_purchase(draft: Draft, charge_id: UUID, facts: Facts) -> bool:
     """Take back what is left of a purchase's credit; repeating it changes nothing (lifecycles §11.4)."""
     return purchases.void(_purchase(draft, charge_id, facts, Trigger.VOID))
@@ -453,7 +468,9 @@ def _purchase(draft: Draft, charge_id: UUID, facts: Facts, trigger: Trigger) -> 
 def streams_needed(charge: Charge) -> tuple[Stream, ...]:
     """The streams to put in the draft, with the charge, before anything is decided: its runs that count, its pool."""
     runs = (run_state.stream(entry.run_id, charge.customer) for entry in charge.live_runs)
-    if charge.is_invoiced and charge.fiat_pool != charge.pool:
+    layer = charge.intent.effective
+    sells = isinstance(layer, PurchaseLayer) and isinstance(layer.settlement, InvoiceSettlement)
+    if (charge.is_invoiced or sells) and charge.fiat_pool != charge.pool:
         return (*runs, charge.pool, charge.fiat_pool)
     return (*runs, charge.pool)
 
@@ -576,8 +593,3 @@ def cost_basis_wanted(request: NewCharge) -> UUID | None:
     """The entry of a rate table that a request pins, which the caller has to look up (`Facts.cost_basis_entries`)."""
     basis = request.settlement.cost_basis if isinstance(request, NewPurchase) else request.cost_basis
     return basis.currency_cost_basis_id if isinstance(basis, PinnedBasis) else None
-
-
-def looks_at_events(request: NewCharge) -> bool:
-    """Whether a request's price looks at usage events, so that its meter has to tell them apart."""
-    return isinstance(request, NewUsageCharge) and request.terms.price.needs_events

@@ -533,6 +533,14 @@ class PaymentWrittenOff(DomainEvent, frozen=True, kw_only=True):
     moved: Moved
 
 
+class PurchaseReduced(DomainEvent, frozen=True, kw_only=True):
+    """Less credit is sold: `amount` was taken off before any was granted, and `credit_amount` is left to be granted."""
+
+    NAME: ClassVar[str] = "charge.purchase_reduced.v1"
+    amount: Decimal
+    credit_amount: Decimal
+
+
 class PurchaseVoided(DomainEvent, frozen=True, kw_only=True):
     """What was left of the granted credit was taken back; the status of the charge stays (lifecycles §11.4)."""
 
@@ -583,6 +591,7 @@ ChargeEvent: TypeAlias = (
     | PaymentRetried
     | PaymentReversed
     | PaymentWrittenOff
+    | PurchaseReduced
     | PurchaseVoided
     | LateEvent
     | OutsideEvent

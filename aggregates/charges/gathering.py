@@ -5,6 +5,7 @@ It keeps its id for as long as it is only changed, so that whoever has seen it k
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from aggregates.charges.cost_basis import fiat_amount
@@ -23,16 +24,26 @@ from aggregates.values.period import Instant, Period
 
 def gather(turn: Turn, period: Period) -> None:
     """Let exactly that much of the charge wait to be invoiced: a new line, the same one changed, or none."""
-    charge, before = turn.charge, turn.charge.gathering_line
+    charge = turn.charge
     if period.is_empty and not isinstance(charge.intent.effective, PurchaseLayer):
         drop(turn)
         return
+    _upsert(turn, period, provisional_amount(charge))
+
+
+def gather_price(turn: Turn, amount: Decimal) -> None:
+    """Let so much of a purchase's price wait to be invoiced, in fiat: what no line asks for any more."""
+    _upsert(turn, turn.charge.intent.effective.service_period, amount)
+
+
+def _upsert(turn: Turn, period: Period, amount: Decimal | None) -> None:
+    charge, before = turn.charge, turn.charge.gathering_line
     line = GatheringLine(
         id=before.id if before is not None else turn.facts.mint(),
         period=period,
         invoice_at=charge.intent.effective.periods.invoice_at,
         currency=charge.invoice_currency,
-        amount=provisional_amount(charge),
+        amount=amount,
     )
     if before is None:
         turn.emit(GatheringLineRequested(line=line))
@@ -102,3 +113,11 @@ def _in_fiat(charge: Charge, amount: Decimal) -> Decimal:
         return amount
     resolved = charge.resolved_cost_basis
     return fiat_amount(amount, resolved) if resolved is not None else ZERO
+
+
+def has_lapsed(charge: Charge, now: datetime) -> bool:
+    """Whether what a purchase was to grant has expired before it was granted, so that it is never invoiced."""
+    layer = charge.intent.effective
+    if not isinstance(layer, PurchaseLayer) or charge.grant is not None:
+        return False
+    return layer.expires_at is not None and now >= layer.expires_at

@@ -292,6 +292,13 @@ class PurchaseLayer(Part, frozen=True, kw_only=True, tag_field="type", tag="cred
 Layer: TypeAlias = UsageLayer | FlatFeeLayer | PurchaseLayer
 
 
+def over_periods(layer: Layer, periods: Periods, amount_after_proration: Decimal | None) -> Layer:
+    """The layer over other periods; a flat fee comes to another amount then."""
+    if isinstance(layer, FlatFeeLayer) and amount_after_proration is not None:
+        return msgspec.structs.replace(layer, periods=periods, amount_after_proration=amount_after_proration)
+    return msgspec.structs.replace(layer, periods=periods)
+
+
 class Intent(Part, frozen=True, kw_only=True):
     """A charge's intent as it stands: identity, base layer, and the override if there is one."""
 

@@ -138,15 +138,14 @@ def rate_of(charge: Charge) -> ResolvedCostBasis:
     return resolved
 
 
-def purchase_content(turn: Turn) -> LineContent:
-    """The line of credit that is bought: named after what it buys, not taxable, shown at its price (§11.3)."""
-    charge, layer, resolved = turn.charge, turn.purchase, rate_of(turn.charge)
-    amount = fiat_amount(layer.credit_amount, resolved)
+def purchase_content(turn: Turn, credit: Decimal, amount: Decimal) -> LineContent:
+    """The line of so much credit that is bought: named after what it buys, not taxable, shown at its price (§11.3)."""
+    layer = turn.purchase
     return LineContent(
-        name=f"{layer.name} ({text(layer.credit_amount)} {charge.currency.code} credits)",
+        name=f"{layer.name} ({text(credit)} {turn.charge.currency.code} credits)",
         period=layer.service_period,
-        quantity=layer.credit_amount,
-        unit_amount=resolved.rate,
+        quantity=credit,
+        unit_amount=rate_of(turn.charge).rate,
         totals=Totals(amount=amount, total=amount),
         taxable=False,
         description=layer.description,

@@ -21,7 +21,9 @@ def recorded(effect: effects.InvoiceEffect) -> OutsideEvent:
             return InvoiceLineUpdated(
                 invoice_id=effect.invoice_id, line_id=effect.line_id, content=effect.content, run_id=effect.run_id
             )
-        case effects.InvoiceLineDeletionRequested():
+        case effects.InvoiceLineReduced() if effect.content.totals.total:
+            return InvoiceLineUpdated(invoice_id=effect.invoice_id, line_id=effect.line_id, content=effect.content)
+        case effects.InvoiceLineDeletionRequested() | effects.InvoiceLineReduced():
             return InvoiceLineDeletionRequested(invoice_id=effect.invoice_id, line_id=effect.line_id)
         case effects.CreditNoteRequested():
             return CreditNoteRequested(

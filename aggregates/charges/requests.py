@@ -25,6 +25,7 @@ from aggregates.charges.intent import (
     TaxConfig,
     UsageLayer,
 )
+from aggregates.credits.events import PaymentAdjustment
 from aggregates.rating.prices import NO_DISCOUNTS, AnyPrice, Discounts, PercentageDiscount, UnitConfig
 from aggregates.values.money import Currency
 from aggregates.values.period import Period
@@ -93,6 +94,11 @@ class NewUsageCharge(msgspec.Struct, frozen=True, kw_only=True):
     subscription: SubscriptionRef | None = None
     cost_basis: CostBasis | None = None
     annotations: dict[str, str] = {}
+
+    @property
+    def looks_at_events(self) -> bool:
+        """Whether its price looks at usage events, so that its meter has to tell them apart."""
+        return self.terms.price.needs_events
 
 
 class FlatFeeTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,6 +267,13 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
 
 
 AnyPatch: TypeAlias = Extend | Shrink | ShrinkToRealized | SetOverride | ClearOverride | Delete
+
+
+class TakeBack(msgspec.Struct, frozen=True, kw_only=True):
+    """Take back what is left of a purchase that is paid by invoice, or `amount` of it; what becomes of its price."""
+
+    amount: Decimal | None = None
+    payment_adjustment: PaymentAdjustment = PaymentAdjustment.NONE
 
 
 class PaymentStep(StrEnum):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 from typing import assert_never
 from uuid import UUID
 
@@ -51,6 +50,7 @@ from aggregates.charges.events import (
     PeriodExtended,
     PeriodShrunk,
     PeriodShrunkToRealized,
+    PurchaseReduced,
     PurchaseVoided,
     RealizationCompleted,
     RealizationProcessed,
@@ -68,17 +68,16 @@ from aggregates.charges.intent import (
     ChargeType,
     CostBasis,
     FiatRate,
-    FlatFeeLayer,
     Identity,
     Intent,
     Layer,
     LayerName,
-    Periods,
     Promotional,
     PurchaseLayer,
     ResolvedCostBasis,
     SettlementMode,
     UsageLayer,
+    over_periods,
 )
 from aggregates.charges.kept import Kept
 from aggregates.charges.late import LateUsage, Rebilling, adjusted, after, due_after, forgotten
@@ -188,6 +187,7 @@ class Charge(Kept, frozen=True, kw_only=True):
     runs: tuple[RunEntry, ...] = ()
     gathering_line: GatheringLine | None = None
     linked_line: LinkedLine | None = None
+    former_lines: tuple[LinkedLine, ...] = ()
     grant: Grant | None = None
     payment: Payment | None = None
     failed_payment: FailedPayment | None = None
@@ -412,7 +412,7 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
         case AdvanceBroughtForward():
             return {"advance_after": body.advance_after}
         case GatheringLineRequested() | GatheringLineUpserted() | GatheringLineDeleted() | InvoiceLineLinked():
-            return _of_lines(body)
+            return _of_lines(state, body)
         case FeatureResolved() | CostBasisResolved():
             return _resolved(body)
         case RealizationRunOpened() | RealizationRunClosed() | RealizationProcessed() | RunRerated():
@@ -421,7 +421,7 @@ def _changes(state: Charge, body: ChargeEvent, at: datetime) -> dict[str, object
             return _of_runs(state, body, at)
         case PeriodExtended() | PeriodShrunk() | OverrideSet():
             return _of_intent(state, body) | {"advance_after": body.advance_after}
-        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized():
+        case OverrideCleared() | BaseIntentAmended() | ChargeDeleted() | PeriodShrunkToRealized() | PurchaseReduced():
             return _of_intent(state, body)
         case LateUsageFound() | LateUsageEvaluated() | RebillingNoted():
             return after(state.late_usage, state.rebilling, body)
@@ -452,6 +452,7 @@ def _resolved(body: FeatureResolved | CostBasisResolved) -> dict[str, object]:
 
 
 def _of_lines(
+    state: Charge,
     body: GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked,
 ) -> dict[str, object]:
     match body:
@@ -460,7 +461,9 @@ def _of_lines(
         case GatheringLineDeleted():
             return {"gathering_line": None}
         case InvoiceLineLinked():
-            return {"linked_line": LinkedLine(line_id=body.line_id, invoice_id=body.invoice_id)}
+            former = (state.linked_line,) if state.linked_line is not None else ()
+            linked = LinkedLine(line_id=body.line_id, invoice_id=body.invoice_id)
+            return {"linked_line": linked, "former_lines": (*state.former_lines, *former)}
 
 
 def _of_runs(
@@ -516,12 +519,13 @@ def _of_intent(
     | OverrideSet
     | OverrideCleared
     | BaseIntentAmended
+    | PurchaseReduced
     | ChargeDeleted,
 ) -> dict[str, object]:
     intent = state.intent
     match body:
         case PeriodExtended() | PeriodShrunk():
-            layer = _over(intent.layer(body.layer), body.new, body.amount_after_proration)
+            layer = over_periods(intent.layer(body.layer), body.new, body.amount_after_proration)
             intent = intent.with_layer(body.layer, layer)
         case PeriodShrunkToRealized():
             layer = intent.layer(body.layer)
@@ -534,6 +538,9 @@ def _of_intent(
             intent = intent.without_override()
         case BaseIntentAmended():
             intent = intent.with_layer(LayerName.BASE, _amended(intent, body))
+        case PurchaseReduced():
+            layer = msgspec.structs.replace(intent.base, credit_amount=body.credit_amount)
+            intent = intent.with_layer(LayerName.BASE, layer)
         case ChargeDeleted():
             layer = msgspec.structs.replace(intent.layer(body.layer), intent_deleted_at=body.intent_deleted_at)
             intent = intent.with_layer(body.layer, layer)
@@ -568,17 +575,10 @@ def _with_entry(state: Charge, run_id: UUID, **changes: object) -> tuple[RunEntr
     return tuple(msgspec.structs.replace(entry, **changes) if entry.run_id == run_id else entry for entry in state.runs)
 
 
-def _over(layer: Layer, periods: Periods, amount_after_proration: Decimal | None) -> Layer:
-    """The layer over other periods; a flat fee comes to another amount then."""
-    if isinstance(layer, FlatFeeLayer) and amount_after_proration is not None:
-        return msgspec.structs.replace(layer, periods=periods, amount_after_proration=amount_after_proration)
-    return msgspec.structs.replace(layer, periods=periods)
-
-
 def _amended(intent: Intent, body: BaseIntentAmended) -> Layer:
     base = body.base or intent.base
     if body.periods is not None:
-        base = _over(base, body.periods, body.amount_after_proration)
+        base = over_periods(base, body.periods, body.amount_after_proration)
     if body.intent_deleted_at is not None:
         base = msgspec.structs.replace(base, intent_deleted_at=body.intent_deleted_at)
     return base

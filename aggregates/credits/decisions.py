@@ -18,6 +18,8 @@ errors; nothing has happened then. One event is one posting group (ledger §4, �
     void  cancel  refund                         a grant is taken back        §6.8, decision 37
     receive_payment  reverse_payment             money as it comes and goes   decision 27, §17
     fail_payment  write_off_purchase             a payment that fails         decisions 22, 26
+    asked_of  owed_on_line  credit_line          a purchase paid by invoice   decisions 22, 23, 27
+    release_promise  write_off_line  reinstate_line  unapplied_arises
     write_off_advance  reinstate_advance         usage nobody will pay for    decision 22
     cover_advance                                credit that is free again    §17
     seal  bring_back  bring_accrual_back         what leaves the state        §11
@@ -27,6 +29,15 @@ from __future__ import annotations
 
 from aggregates.credits.advance import open_advance
 from aggregates.credits.allocation import Allocation, AllocationKind, allocations
+from aggregates.credits.by_invoice import (
+    asked_of,
+    credit_line,
+    owed_on_line,
+    reinstate_line,
+    release_promise,
+    unapplied_arises,
+    write_off_line,
+)
 from aggregates.credits.collection import collect, select
 from aggregates.credits.correction import correct, corrections
 from aggregates.credits.covering import cover_advance
@@ -58,6 +69,13 @@ from aggregates.credits.uncollectible import reinstate_advance, write_off_advanc
 from aggregates.credits.voiding import cancel, refund_correction, void
 
 __all__ = [
+    "asked_of",
+    "credit_line",
+    "owed_on_line",
+    "reinstate_line",
+    "release_promise",
+    "unapplied_arises",
+    "write_off_line",
     "fail_payment",
     "write_off_purchase",
     "owed",

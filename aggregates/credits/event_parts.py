@@ -13,6 +13,9 @@ from aggregates.journal.postings import EntryRef
 from aggregates.values.decimals import ZERO
 from aggregates.values.period import Instant
 
+RULES_VERSION = 1
+"""The version of collection order and split rules that events of today are decided under."""
+
 
 class SettlementMode(StrEnum):
     """What happens to usage that credit does not cover."""
@@ -203,8 +206,8 @@ class KeptRecognition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class AppliedPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much of a payment, credit note or write-off belongs to one accrual; none for what exceeds all of them.
 
-    `authorized`: how much of a settlement had to be authorized first. `unrecognized`: how much recognition a credit
-    note undid.
+    `authorized`: how much of a settlement had to be authorized first; below zero where a credit note let a promise
+    lapse. `unrecognized`: how much recognition a credit note undid.
     """
 
     accrual: int | None = None

@@ -14,6 +14,7 @@ from typing import ClassVar, get_args
 from uuid import UUID
 
 from aggregates.credits.event_parts import (
+    RULES_VERSION,
     AppliedPart,
     BackfillElement,
     CollectedSlice,
@@ -30,6 +31,7 @@ from aggregates.credits.event_parts import (
     VoidedPart,
     WrittenOffPart,
 )
+from aggregates.credits.sealing_events import AccrualBroughtBack, PurchaseBroughtBack, SlicesSealed
 from aggregates.event import DomainEvent
 from aggregates.journal.chart import Route, Tax
 from aggregates.journal.postings import Transaction
@@ -60,6 +62,7 @@ __all__ = [
     "KeptRecognition",
     "PaymentAdjustment",
     "PurchaseBroughtBack",
+    "PurchaseCredited",
     "PurchasePaymentAuthorized",
     "PurchasePaymentFailed",
     "PurchasePaymentReversed",
@@ -76,14 +79,12 @@ __all__ = [
     "SegmentState",
     "SettlementMode",
     "SlicesSealed",
+    "UnappliedCreditArisen",
     "UnappliedCreditSpent",
     "UnappliedUse",
     "VoidedPart",
     "WrittenOffPart",
 ]
-
-RULES_VERSION = 1
-"""The version of collection order and split rules that events of today are decided under."""
 
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,7 +196,11 @@ class PurchasePaymentFailed(DomainEvent, frozen=True, kw_only=True):
 
 
 class PurchaseWrittenOff(DomainEvent, frozen=True, kw_only=True):
-    """What was owed for the used credit of a purchase was given up as uncollectible (decisions 22, 26)."""
+    """What was owed for the credit of a purchase was given up as uncollectible (decisions 22, 26).
+
+    `fiat_amount` is below zero where that is taken back. `exchanged`, `agreed`: credit exchanged for fiat in this
+    group, so that what is given up is money.
+    """
 
     NAME: ClassVar[str] = "credit_pool.purchase_written_off.v1"
     currency: Currency
@@ -204,7 +209,29 @@ class PurchaseWrittenOff(DomainEvent, frozen=True, kw_only=True):
     fiat_amount: Decimal
     fiat_currency: Currency
     booked_at: Instant
+    exchanged: Decimal = ZERO
+    agreed: Decimal = ZERO
     transactions: tuple[Transaction, ...]
+
+
+class PurchaseCredited(DomainEvent, frozen=True, kw_only=True):
+    """A credit note took back something of the line that sold this credit; its price follows (decision 23).
+
+    `freed`: fiat that was paid of it, which is unapplied credit of the customer now (`UnappliedCreditArisen`);
+    `released`: fiat that was authorized and will not come. `adjusted`, `adjusted_fiat`: as for a refund.
+    """
+
+    NAME: ClassVar[str] = "credit_pool.purchase_credited.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    purchase: UUID
+    fiat_currency: Currency
+    freed: Decimal = ZERO
+    released: Decimal = ZERO
+    adjusted: Decimal = ZERO
+    adjusted_fiat: Decimal = ZERO
+    booked_at: Instant
+    transactions: tuple[Transaction, ...] = ()
 
 
 class PurchaseRefunded(DomainEvent, frozen=True, kw_only=True):
@@ -343,6 +370,24 @@ class InvoiceUsageCredited(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...]
 
 
+class UnappliedCreditArisen(DomainEvent, frozen=True, kw_only=True):
+    """Money paid for credit that was taken back is the customer's, on that invoice (decision 23).
+
+    `amount` with tax, `net` without: open receivable at cost basis 1 rises by the net. The purchase it was paid for has
+    that much less (`PurchaseCredited`).
+    """
+
+    NAME: ClassVar[str] = "credit_pool.unapplied_credit_arisen.v1"
+    currency: Currency
+    rules_version: int = RULES_VERSION
+    invoice: UUID
+    purchase: UUID
+    amount: Decimal
+    net: Decimal
+    booked_at: Instant
+    transactions: tuple[Transaction, ...]
+
+
 class UnappliedCreditSpent(DomainEvent, frozen=True, kw_only=True):
     """Unapplied credit of an invoice was set against another one, paid back, or turned into credit (decision 23).
 
@@ -471,83 +516,6 @@ class GrantCancelled(DomainEvent, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...] = ()
 
 
-class SlicesSealed(DomainEvent, frozen=True, kw_only=True):
-    """What nobody needs in hand any more left the state (ledger §11, decision 40).
-
-    `slices`: corrections of them read the stream. `final`: charges that will not move again, of which slices still
-    wait for recognition or cover and follow them without another word. `lots`: expired ones that nothing can return
-    to; `purchases`: with no lot left and nothing to pay; `accruals`: paid and recognised.
-    """
-
-    NAME: ClassVar[str] = "credit_pool.slices_sealed.v1"
-    currency: Currency
-    rules_version: int = RULES_VERSION
-    slices: tuple[int, ...] = ()
-    final: tuple[UUID, ...] = ()
-    lots: tuple[int, ...] = ()
-    purchases: tuple[UUID, ...] = ()
-    accruals: tuple[int, ...] = ()
-    transactions: tuple[Transaction, ...] = ()
-
-
-class PurchaseBroughtBack(DomainEvent, frozen=True, kw_only=True):
-    """A purchase that had left the state is needed again: its totals, as the stream has them; nothing is booked.
-
-    `lots`: those it had; `expired`: what expired on those that have left the state. The rest as in `Purchase`.
-    """
-
-    NAME: ClassVar[str] = "credit_pool.purchase_brought_back.v1"
-    currency: Currency
-    rules_version: int = RULES_VERSION
-    purchase: UUID
-    settlement: PurchaseSettlement | None = None
-    route: Route | None = None
-    lots: tuple[int, ...] = ()
-    granted: Decimal = ZERO
-    voided: Decimal = ZERO
-    expired: Decimal = ZERO
-    voided_by: int | None = None
-    cancelled: bool = False
-    adjusted: Decimal = ZERO
-    credit_authorized: Decimal = ZERO
-    fiat_agreed: Decimal = ZERO
-    fiat_authorized: Decimal = ZERO
-    fiat_settled: Decimal = ZERO
-    fiat_refunded: Decimal = ZERO
-    fiat_adjusted: Decimal = ZERO
-    fiat_currency: Currency | None = None
-    written_off: Decimal = ZERO
-    transactions: tuple[Transaction, ...] = ()
-
-
-class AccrualBroughtBack(DomainEvent, frozen=True, kw_only=True):
-    """Invoiced value that had left the state is needed again, as the stream has it; nothing is booked (decision 40).
-
-    The fields are those of `Accrual`.
-    """
-
-    NAME: ClassVar[str] = "credit_pool.accrual_brought_back.v1"
-    currency: Currency
-    rules_version: int = RULES_VERSION
-    accrual: int
-    charge: UUID | None = None
-    run: UUID | None = None
-    line: UUID | None = None
-    invoice: UUID | None = None
-    route: Route
-    service_period: Period | None = None
-    booked_at: Instant
-    accrued_from: Instant
-    accounted_at: Instant
-    amount: Decimal
-    authorized: Decimal = ZERO
-    settled: Decimal = ZERO
-    credited: Decimal = ZERO
-    written_off: Decimal = ZERO
-    recognitions: tuple[KeptRecognition, ...] = ()
-    transactions: tuple[Transaction, ...] = ()
-
-
 CreditPoolEvent = (
     CreditGranted
     | PurchasePaymentAuthorized
@@ -555,6 +523,7 @@ CreditPoolEvent = (
     | PurchasePaymentReversed
     | PurchasePaymentFailed
     | PurchaseWrittenOff
+    | PurchaseCredited
     | PurchaseRefunded
     | CreditCollected
     | CreditReturned
@@ -562,6 +531,7 @@ CreditPoolEvent = (
     | InvoicePaymentAuthorized
     | InvoicePaymentSettled
     | InvoiceUsageCredited
+    | UnappliedCreditArisen
     | UnappliedCreditSpent
     | ReceivableWrittenOff
     | AdvanceCovered

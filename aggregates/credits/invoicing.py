@@ -177,7 +177,8 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
 
     Revenue to come is cancelled before what is revenue already, both from the end: of 100 for 31 days, credited with
     67.74 on the 10th, the last 21 days go, and 32.26 is what the first ten come to. On a paid invoice the open
-    receivable rises above zero: unapplied credit (decision 23). Raises `CreditExceedsAccrued`.
+    receivable rises above zero: unapplied credit (decision 23). A promise of what is not asked for any more lapses
+    with it: receivable[authorized] +x, receivable[open] -x. Raises `CreditExceedsAccrued`.
     """
     request = opened(request)
     amount = pool.currency.rounded(request.amount)
@@ -195,7 +196,10 @@ def credit_invoice(pool: CreditPool, request: InvoicePayment) -> InvoiceUsageCre
         booked = not_before(at, accrued)
         undone = _unrecognize(postings, accrual, share, booked)
         postings.add(templates.credit_note(accrual.route, share, booked, spend=request.charge))
-        applied.append(AppliedPart(accrual=accrual.sequence, amount=share, unrecognized=undone))
+        lapsed = _lapsed(accrual, share)
+        if lapsed:
+            postings.add(templates.reduce_authorization(accrual.route, lapsed, at, spend=request.charge))
+        applied.append(AppliedPart(accrual=accrual.sequence, amount=share, authorized=-lapsed, unrecognized=undone))
     return InvoiceUsageCredited(
         currency=pool.currency,
         charge=request.charge,
@@ -298,6 +302,12 @@ def _authorize_and_settle(
 ) -> None:
     postings.add(templates.authorize(paid_route, amount, at, spend=request.charge))
     postings.add(templates.settle(paid_route, amount, at, spend=request.charge))
+
+
+def _lapsed(accrual: Accrual, credited: Decimal) -> Decimal:
+    """How much of a promise goes with so much of a note, which takes what nobody promised first (decision 23)."""
+    asked = accrual.amount - accrual.credited - credited - accrual.written_off - accrual.settled
+    return max(accrual.authorized - accrual.settled - max(asked, ZERO), ZERO)
 
 
 def _unrecognize(postings: Postings, accrual: Accrual, share: Decimal, at: When) -> Decimal:

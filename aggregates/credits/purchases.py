@@ -211,7 +211,8 @@ def receive_payment(pool: CreditPool, request: PurchasePayment) -> PurchasePayme
     terms = Agreed(credit, fiat_currency.rounded(credit * request.cost_basis))
     agreed = agree(postings, known, terms, routes, at)
     unpromised = received - min(received, known.fiat_promised)
-    reinstated = _reinstate(postings, known, received, routes[1], at, source=request.purchase)
+    again = received if request.after_all else ZERO
+    reinstated = _reinstate(postings, known, again, routes[1], at, source=request.purchase)
     if unpromised:
         postings.add(templates.authorize(routes[1], unpromised, at, source=request.purchase))
     postings.add(templates.settle(routes[1], received, at, source=request.purchase))
@@ -268,15 +269,16 @@ def asked(pool: CreditPool, known: Purchase) -> Decimal:
     Credit that was voided and its price left standing is still to be paid for: 100 at 0.5, voided with the payment
     adjustment `none`, asks for 50; with `reduce` or `refund` for what was used.
     """
-    return _share_of_price(pool, known, known.given + known.unpriced if known.granted else known.given)
+    return share_of_price(pool, known, known.given + known.unpriced if known.granted else known.given)
 
 
 def price(pool: CreditPool, known: Purchase) -> Decimal:
     """What the credit costs that is granted and not voided, or to be granted; zero before payment was agreed."""
-    return _share_of_price(pool, known, known.given)
+    return share_of_price(pool, known, known.given)
 
 
-def _share_of_price(pool: CreditPool, known: Purchase, credit: Decimal) -> Decimal:
+def share_of_price(pool: CreditPool, known: Purchase, credit: Decimal) -> Decimal:
+    """What so much of its credit costs, at the price that was agreed; zero before payment was agreed."""
     if not known.credit_authorized:
         return ZERO
     exponent = (known.fiat_currency or pool.currency).precision

@@ -111,6 +111,7 @@ class PurchasePayment(Request, frozen=True, kw_only=True):
 
     `credit_amount`, `cost_basis`, `features`: the purchase's terms, which may be paid before credit is issued.
     `fiat_amount`: in `fiat_currency` (absent: the pool's own); absent means round(credit_amount x cost_basis).
+    `after_all`: money that comes takes back what had been written off; an invoice says so itself, beforehand.
     """
 
     purchase: UUID
@@ -119,6 +120,27 @@ class PurchasePayment(Request, frozen=True, kw_only=True):
     fiat_amount: Decimal | None = None
     fiat_currency: Currency | None = None
     features: tuple[str, ...] = ()
+    after_all: bool = True
+    booked_at: Instant
+
+
+class OfLine(PurchasePayment, frozen=True, kw_only=True):
+    """What became of the line that sells the credit of a purchase: `amount` of it, net, in fiat.
+
+    `lapses`: all of the line goes, and with it what was promised of it.
+    """
+
+    amount: Decimal = ZERO
+    lapses: bool = False
+
+
+class ArisenUnapplied(Request, frozen=True, kw_only=True):
+    """What was paid for a purchase became unapplied credit on its invoice; `amount` with tax, `net` without."""
+
+    invoice: UUID
+    purchase: UUID
+    amount: Decimal
+    net: Decimal
     booked_at: Instant
 
 

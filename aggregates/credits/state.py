@@ -113,15 +113,11 @@ class _Hand:
             case e.PurchasePaymentFailed() as body:
                 self._payment_failed(body, version)
             case e.PurchaseWrittenOff() as body:
-                self._on_purchase(body.purchase, written_off=body.fiat_amount)
+                self._purchase_written_off(body)
             case e.PurchaseRefunded() as body:
-                self._on_purchase(
-                    body.purchase,
-                    adjusted=body.adjusted,
-                    fiat_adjusted=body.adjusted_fiat,
-                    fiat_refunded=body.fiat_amount,
-                    fiat_authorized=-body.authorization_reduced,
-                )
+                self._repriced(body, gone=body.fiat_amount, promised=body.authorization_reduced)
+            case e.PurchaseCredited() as body:
+                self._repriced(body, gone=body.freed, promised=body.released)
             case e.InvoiceUsageAccrued() as body:
                 self._accrued(body)
             case e.InvoicePaymentAuthorized() as body:
@@ -134,6 +130,8 @@ class _Hand:
                         self._unapplied(body.invoice, part.amount, part.amount)
             case e.InvoiceUsageCredited() as body:
                 self._credited(body)
+            case e.UnappliedCreditArisen() as body:
+                self._unapplied(body.invoice, body.amount, body.net)
             case e.UnappliedCreditSpent() as body:
                 for part in body.parts:
                     self._on_accrual(part.accrual, settled=part.amount, authorized=part.amount)
@@ -361,6 +359,26 @@ class _Hand:
             fiat_settled=body.fiat_amount,
         )
 
+    def _purchase_written_off(self, body: e.PurchaseWrittenOff) -> None:
+        known = self.purchase(body.purchase)
+        self.pool.purchases[body.purchase] = _replace(
+            known,
+            written_off=known.written_off + body.fiat_amount,
+            credit_authorized=known.credit_authorized + body.exchanged,
+            fiat_agreed=known.fiat_agreed + body.agreed,
+            fiat_currency=body.fiat_currency,
+        )
+
+    def _repriced(self, body: e.PurchaseRefunded | e.PurchaseCredited, *, gone: Decimal, promised: Decimal) -> None:
+        """Money that the purchase has no longer, a promise that shrinks, and the price of voided credit undone."""
+        self._on_purchase(
+            body.purchase,
+            adjusted=body.adjusted,
+            fiat_adjusted=body.adjusted_fiat,
+            fiat_refunded=gone,
+            fiat_authorized=-promised,
+        )
+
     def _payment_failed(self, body: e.PurchasePaymentFailed, version: int) -> None:
         self._taken_back(body.parts, body.booked_at)
         known = self.purchase(body.purchase)
@@ -410,7 +428,7 @@ class _Hand:
 
     def _credited(self, body: e.InvoiceUsageCredited) -> None:
         for part in body.parts:
-            self._on_accrual(part.accrual, credited=part.amount)
+            self._on_accrual(part.accrual, credited=part.amount, authorized=part.authorized)
             self._unrecognize_accrual(part.accrual, part.unrecognized)
         self._unapplied(body.invoice, body.freed, body.freed_net)
 

@@ -20,9 +20,9 @@ from aggregates.invoices.effects import InvoiceNotice, LineCredited, LineReinsta
 from aggregates.invoices.events import CreditNoteIssued, InvoiceVoided, Moved, UnappliedCreditUsed
 from aggregates.invoices.facts import InvoiceFacts
 from aggregates.invoices.lifecycle import follow, require
-from aggregates.invoices.lines import InvoiceLine, Portion
+from aggregates.invoices.lines import InvoiceLine, LineKind, Portion
 from aggregates.invoices.numbering import DocumentKind, draw
-from aggregates.invoices.refusals import CreditExceedsLine, CreditNotesUnavailable
+from aggregates.invoices.refusals import CreditExceedsLine, CreditNotesUnavailable, PurchaseLineFollowsCredit
 from aggregates.invoices.requests import LineCredit
 from aggregates.invoices.statuses import InvoiceStatus, InvoiceTrigger
 from aggregates.invoices.turn import InvoiceTurn
@@ -46,11 +46,16 @@ def credit(
 
     Refuses, in this order: `InvoiceNotFound`; `CreditNotesUnavailable`; `InvoiceOperationRefused` before the invoice is
     issued or after it was voided; amounts that cannot be, and a line named twice (`ValidationFailed`: `no_lines`,
-    `not_positive`, `too_many_decimals`, `duplicate_line`); `LineNotFound`; `CreditExceedsLine`.
+    `not_positive`, `too_many_decimals`, `duplicate_line`); `LineNotFound`; `PurchaseLineFollowsCredit`;
+    `CreditExceedsLine`.
     """
     turn = InvoiceTurn(draft, invoice_id, facts)
     _require_available(turn, InvoiceTrigger.CREDIT)
     _check(turn, lines)
+    for credited in lines:
+        line = turn.line(credited.line_id)
+        if line.kind is LineKind.CREDIT_PURCHASE:
+            raise PurchaseLineFollowsCredit(line_id=line.line_id, charge_id=line.charge_id)
     record_credit(turn, lines, cause, reason)
     return turn.told()
 

@@ -20,6 +20,7 @@ from aggregates.invoices.effects import (
     CreditNoteRequested,
     InvoiceEffect,
     InvoiceLineDeletionRequested,
+    InvoiceLineReduced,
     InvoiceLineUpdated,
     InvoiceNotice,
     LineCreated,
@@ -47,6 +48,7 @@ from aggregates.invoices.payments import give_back_unapplied
 from aggregates.invoices.refusals import (
     CannotUpdateChargeManagedLine,
     CreditNotesUnavailable,
+    IssuedLineStands,
     LineZeroAmountDeleteInstead,
 )
 from aggregates.invoices.requests import Failure, LineCredit, LineEdit, NewInvoice, NewLine
@@ -198,8 +200,9 @@ def apply(draft: Draft, effects: Sequence[InvoiceEffect], facts: InvoiceFacts) -
 
     Raises, for each effect in turn: `InvoiceNotFound`, `LineNotFound`; for updates `InvoiceOperationRefused` on an
     immutable invoice, then `ValidationFailed` with what `check_content` finds; for credit `CreditNotesUnavailable`,
-    `InvoiceOperationRefused`, `CreditExceedsLine`; for unapplied credit `UnappliedCreditExceeded`. A draft that is left
-    without lines is deleted at the end.
+    `InvoiceOperationRefused`, `CreditExceedsLine`; for a line that sells less `IssuedLineStands` where it was issued
+    and credit notes are off, or `InvoiceOperationRefused`; for unapplied credit `UnappliedCreditExceeded`. A draft that
+    is left without lines is deleted at the end.
     """
     turns: dict[UUID, InvoiceTurn] = {}
     notices: list[InvoiceNotice] = []
@@ -210,6 +213,8 @@ def apply(draft: Draft, effects: Sequence[InvoiceEffect], facts: InvoiceFacts) -
                 _update(turn, effect)
             case InvoiceLineDeletionRequested():
                 _delete_or_credit(turn, effect.line_id)
+            case InvoiceLineReduced():
+                _reduce(turn, effect)
             case CreditNoteRequested():
                 _credit(turn, effect)
             case UnappliedCreditRequested():
@@ -248,6 +253,27 @@ def _delete_or_credit(turn: InvoiceTurn, line_id: UUID) -> None:
         warning = Issue(severity=Severity.WARNING, code=IMMUTABLE, message=message, line_id=line_id)
         turn.emit(InvoiceWarned(issue=warning))
         turn.tell(LineDeletionUnsupported, line)
+
+
+def _reduce(turn: InvoiceTurn, effect: InvoiceLineReduced) -> None:
+    """Let a draft show less; credit an issued line by what it asks for beyond what is owed."""
+    line = turn.invoice.line(effect.line_id)
+    if line is None or not line.is_live:
+        return
+    if not turn.invoice.status.is_payable:
+        if effect.content.totals.total:
+            _update(turn, InvoiceLineUpdated(invoice_id=turn.invoice_id, line_id=line.line_id, content=effect.content))
+        else:
+            require(turn, InvoiceTrigger.DELETE_LINE)
+            _delete_line(turn, line.line_id, DeletionReason.CHARGE)
+        return
+    beyond = line.open.net - effect.owed
+    if beyond <= 0:
+        return
+    if not turn.facts.credit_notes:
+        raise IssuedLineStands(turn.invoice_id, beyond)
+    require(turn, InvoiceTrigger.CREDIT)
+    record_credit(turn, (LineCredit(line_id=line.line_id, amount=beyond),), CreditCause.INTENT_CHANGED, None)
 
 
 def _credit(turn: InvoiceTurn, effect: CreditNoteRequested) -> None:

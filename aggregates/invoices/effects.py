@@ -61,6 +61,20 @@ class InvoiceLineDeletionRequested(msgspec.Struct, frozen=True, kw_only=True):
     line_id: UUID
 
 
+class InvoiceLineReduced(msgspec.Struct, frozen=True, kw_only=True):
+    """The line sells less than before: it is to show this content, or ask for `owed` and no more, before tax.
+
+    A draft shows the content, or loses a line that comes to nothing. An issued line is credited by the difference to
+    what it asks for, where credit notes are possible; `owed` is below zero where more was paid than it comes to. A line
+    that is gone asks for nothing anyway.
+    """
+
+    invoice_id: UUID
+    line_id: UUID
+    content: LineContent
+    owed: Decimal
+
+
 class CreditNoteRequested(msgspec.Struct, frozen=True, kw_only=True):
     """So much of an issued line is to be taken back, before tax; all that is left of it when `amount` is absent.
 
@@ -87,7 +101,11 @@ class UnappliedCreditRequested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 InvoiceEffect: TypeAlias = (
-    InvoiceLineUpdated | InvoiceLineDeletionRequested | CreditNoteRequested | UnappliedCreditRequested
+    InvoiceLineUpdated
+    | InvoiceLineDeletionRequested
+    | InvoiceLineReduced
+    | CreditNoteRequested
+    | UnappliedCreditRequested
 )
 
 

@@ -34,7 +34,7 @@ class InvoiceFacts(msgspec.Struct, frozen=True, kw_only=True):
     profile; `credit_notes` and `nothing_due` are policies. `taxes` answers `taxes_needed` by line id; None where nobody
     calculates tax, and the invoice says so. `unapplied_from` are invoices of the customer, in hand, whose unapplied
     credit is to be set against what is issued, in this order. `unapplied_in_books`: how much of it the ledger has as
-    such, which leaves out the price of credit that was taken back; None where nobody knows better than the invoice.
+    such, which is less only where credit was taken back before its price was moved there; None where nobody asks it.
     """
 
     now: datetime

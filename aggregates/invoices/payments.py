@@ -153,8 +153,8 @@ def refund_unapplied(
 ) -> tuple[InvoiceNotice, ...]:
     """Pay unapplied credit back to the customer; all that arose on this invoice when no amount is given.
 
-    The price of credit that was taken back is refunded with its purchase instead. Refuses, in this order:
-    `InvoiceNotFound`; an amount that cannot be (`ValidationFailed`); `UnappliedCreditExceeded`, also for none at all.
+    Refuses, in this order: `InvoiceNotFound`; an amount that cannot be (`ValidationFailed`);
+    `UnappliedCreditExceeded`, also for none at all.
     """
     turn = InvoiceTurn(draft, invoice_id, facts)
     invoice = turn.invoice

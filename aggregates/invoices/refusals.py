@@ -125,6 +125,27 @@ class CreditNotesUnavailable(CommandRefused):
 
 
 @dataclass(eq=False)
+class IssuedLineStands(CreditNotesUnavailable):
+    """Credit that was sold on an issued line cannot be taken back with its price where nothing can be credited."""
+
+    text: ClassVar[str] = (
+        "invoice {invoice_id} is immutable and credit notes are off: {beyond} of its line cannot be taken back; switch "
+        "the policy on, or take the credit back with payment_adjustment none and refund its price once that is paid"
+    )
+    beyond: object = None
+
+
+@dataclass(eq=False)
+class PurchaseLineFollowsCredit(CannotUpdateChargeManagedLine):
+    """A line that sells credit is credited with the credit that is taken back (decision 37)."""
+
+    text: ClassVar[str] = (
+        "line {line_id} sells credit: take credit of purchase {charge_id} back with credits.reduce or credits.void, "
+        "and its price is credited; name the other lines to credit those"
+    )
+
+
+@dataclass(eq=False)
 class CreditExceedsLine(CommandRefused):
     """More was to be credited than is left of the line (decision 23)."""
 

@@ -63,7 +63,7 @@ class Postings(Check):
                     self.find(seen.place, message, expected=figure.named, found=figure.posted)
 
 
-def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912 - one case per event
+def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912, PLR0915 - one case per event
     """Every figure of the event that its postings must show as well."""
     posted = _Posted(body.transactions)
     match body:
@@ -97,6 +97,10 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield from _taken_back(body, posted)
         case e.PurchaseWrittenOff():
             yield Figure("written-off amount", body.fiat_amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
+        case e.PurchaseCredited():
+            yield from _credited(body, posted)
+        case e.UnappliedCreditArisen():
+            yield Figure("unapplied credit", body.net, posted.net(Account.RECEIVABLE))
         case e.AdvanceWrittenOff():
             yield Figure("written-off parts", body.amount, total_of(part.amount for part in body.parts))
             yield Figure("written-off advance", body.amount, EXACT.minus(posted.net(Account.BAD_DEBT)))
@@ -121,6 +125,14 @@ def figures(body: e.CreditPoolEvent) -> Iterator[Figure]:  # noqa: C901, PLR0912
             yield Figure("cancelled credit", EXACT.minus(body.amount), posted.net(Account.FBO, Template.ISSUE))
         case e.InvoicePaymentAuthorized() | e.SlicesSealed() | e.PurchaseBroughtBack() | e.AccrualBroughtBack():
             pass  # what is authorised may lie on several routes; what leaves the state or returns to it books nothing
+
+
+def _credited(body: e.PurchaseCredited, posted: _Posted) -> Iterator[Figure]:
+    lapsed = posted.net(Account.RECEIVABLE, Template.PAYMENT_REDUCE, Authorization.AUTHORIZED)
+    yield Figure("promises that lapsed", body.released, lapsed)
+    if body.freed:
+        # The price of what was taken back is undone before, by the same template.
+        yield Figure("freed amount", EXACT.minus(body.freed), posted.last(Account.RECEIVABLE))
 
 
 def _taken_back(body: e.CreditVoided | e.PurchasePaymentFailed, posted: _Posted) -> Iterator[Figure]:
@@ -183,6 +195,11 @@ class _Posted:
             for entry in transaction.entries
             if entry.account is account and (authorization is None or entry.route.authorization is authorization)
         )
+
+    def last(self, account: Account) -> Decimal:
+        """What the account gained by the last transaction."""
+        last = self._transactions[-1:]
+        return total_of(entry.amount for each in last for entry in each.entries if entry.account is account)
 
     @property
     def released(self) -> Decimal:

@@ -132,7 +132,16 @@ def _unpaid(record: AnyRecorded, pool: e.CreditPoolEvent) -> Iterator[Side]:
             yield Side("purchases", record.stream, pool.purchase)
             yield Side("amounts taken back", pool.amount, body.amount)
             yield Side("owed amounts", pool.fiat_owed, body.fiat_owed)
-        case c.PaymentReversed(), e.PurchasePaymentReversed():
+        case (
+            c.PaymentReversed(),
+            e.PurchasePaymentReversed()
+            | e.PurchasePaymentFailed()
+            | e.PurchaseCredited()
+            | e.UnappliedCreditArisen()
+            | e.PurchaseWrittenOff()
+            | e.CreditVoided(),
+        ):
+            # Money or a promise went back; or a line was credited, or is owed again after a write-off.
             yield Side("purchases", record.stream, pool.purchase)
         case c.PaymentWrittenOff() as body, e.PurchaseWrittenOff():
             yield Side("purchases", record.stream, pool.purchase)

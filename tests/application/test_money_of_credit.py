@@ -233,18 +233,18 @@ def test_books_are_opened_again_for_a_reason_and_that_stays_on_record(ledger: Le
     ledger.close()
 
 
-def test_money_for_credit_that_was_voided_without_adjustment_is_booked_when_it_comes(ledger: Ledger) -> None:
-    """100 at 0.5 by invoice, all voided, the invoice paid all the same: 50 are in the bank, and go back on request."""
+def test_money_for_credit_that_was_voided_is_booked_when_it_comes_all_the_same(ledger: Ledger) -> None:
+    """100 at 0.5 by invoice, all voided, paid all the same: 50 are in the bank, unapplied, and go back on request."""
     purchase = str(ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice").id)
     ledger.credits.void(purchase)
     [invoice] = ledger.invoices.list("acme")
 
-    ledger.invoices.record_payment(invoice.id, "paid")
+    paid = ledger.invoices.record_payment(invoice.id, "paid", amount="50")
 
-    assert books(ledger)[3] == "50.00"
+    assert (paid.unapplied, books(ledger)[3]) == (50, "50.00")
     assert ledger.charges.get(purchase).status.value == "final"
     assert ledger.audit.verify().findings == ()
-    ledger.credits.refund(purchase)
+    ledger.invoices.refund_unapplied(invoice.id)
     assert books(ledger) == ["0.00", "0.00", "0.00", "0.00", "0.00"]
     ledger.close()
 

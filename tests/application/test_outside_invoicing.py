@@ -32,6 +32,7 @@ from aggregates.invoices.effects import (
     LinePaymentFailed,
     LinePaymentSettled,
     LineRemoved,
+    LineWrittenOff,
 )
 from aggregates.invoices.lines import LineContent
 from aggregates.lifecycle import Status
@@ -331,3 +332,79 @@ def test_no_invoice_is_made_inside_as_long_as_they_are_made_outside(ledger: Ledg
         ledger.invoices.invoice_pending_lines("acme")
     bought = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
     assert bought.status is Status.CREATED
+
+
+# ── credit that is sold by invoice ───────────────────────────────────────────────────────────────────────────
+
+
+def sold(ledger: Ledger) -> Charge:
+    """100 at 0.5, on a line of the system, 40 of them used."""
+    bought = made(ledger, ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice"))
+    ledger.charges.create_usage("acme", feature="calls", price=unit("1"), **JANUARY)
+    used(ledger, "40", "2026-01-10T00:00:00Z")
+    at(ledger, "2026-02-03T00:01:00Z")
+    ledger.worker.run_once()
+    return bought
+
+
+def test_a_line_of_credit_is_to_show_what_is_left_of_it(ledger: Ledger, billing: Billing) -> None:
+    """Whether the line was issued is known outside only: what it is to show is all that can be said."""
+    bought = sold(ledger)
+    ledger.credits.void(bought.id, payment_adjustment="reduce")
+    ledger.outside.deliver()
+
+    shown = billing.lines[UUID(int=101)]
+    assert (shown.totals.total, shown.quantity, billing.gone) == (20, 40, [])
+    ledger.outside.tell(LinePaymentAuthorized(**names(bought), amount=Decimal(20), net=Decimal(20), in_full=True))  # type: ignore[arg-type]
+    ledger.outside.tell(LinePaymentSettled(**names(bought), amount=Decimal(20), net=Decimal(20), in_full=True))  # type: ignore[arg-type]
+    assert ledger.charges.get(bought.id).status is Status.FINAL
+    assert -ledger.views.balance("acme").wash == 20
+
+
+def test_what_is_taken_back_at_face_value_alone_asks_for_nothing_outside(ledger: Ledger, billing: Billing) -> None:
+    bought = sold(ledger)
+    ledger.credits.void(bought.id)
+    ledger.outside.deliver()
+
+    assert billing.lines[UUID(int=101)].totals.total == 50
+
+
+@pytest.mark.parametrize("told", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("paid", ["0", "50"])
+def test_credit_whose_line_was_credited_outside_is_taken_back_and_what_was_used_is_owed(
+    ledger: Ledger, billing: Billing, paid: str, told: int
+) -> None:
+    """Nothing was paid: 20.00 wait to be invoiced. All was: the system keeps its own account of the 30.00 beyond."""
+    bought = sold(ledger)
+    freed = Decimal(paid)
+    if freed:
+        for kind in (LinePaymentAuthorized, LinePaymentSettled):
+            ledger.outside.tell(kind(**names(bought), amount=freed, net=freed, in_full=True))  # type: ignore[arg-type]
+    note = LineCredited(
+        **names(bought),  # type: ignore[arg-type]
+        amount=Decimal(50),
+        net=Decimal(50),
+        freed=freed,
+        freed_net=freed,
+        in_full=True,
+        cause=CreditCause.INVOICE_VOIDED,
+        credit_note_id=UUID(int=7),
+    )
+    for _ in range(told):
+        ledger.outside.tell(note)
+
+    waiting = ledger.charges.get(bought.id).gathering_line
+    assert (waiting.amount if waiting is not None else 0) == (0 if freed else 20)
+    assert ledger.views.balance("acme").settled == 0
+    if freed:
+        assert ledger.credits.refund(bought.id).fiat_kept == 20
+
+
+@pytest.mark.parametrize("told", [1, 2], ids=["once", "twice"])
+def test_a_line_of_credit_that_is_given_up_outside_is_lost_once(ledger: Ledger, told: int) -> None:
+    bought = sold(ledger)
+    for _ in range(told):
+        ledger.outside.tell(LineWrittenOff(**names(bought), amount=Decimal(50), net=Decimal(50)))  # type: ignore[arg-type]
+
+    assert ledger.views.balance("acme").bad_debt == -50
+    assert ledger.charges.get(bought.id).status is Status.FINAL

@@ -11,6 +11,7 @@ import pytest
 from aggregates.charges.events import InvoiceRefund
 from aggregates.charges.requests import Delete, PatchSource
 from aggregates.credits.events import UnappliedCreditSpent, UnappliedUse
+from aggregates.credits.refusals import NothingToRefund
 from aggregates.invoices.refusals import InvoiceNotFound, UnappliedCreditExceeded
 from aggregates.invoices.state import Invoice
 from aggregates.lifecycle import Status
@@ -80,6 +81,23 @@ def test_what_a_credit_note_freed_is_paid_back(store_url: str) -> None:
         adds_up(ledger)
 
 
+@pytest.mark.parametrize(("credited", "stands"), [("100", 0), ("70", 30), ("20", 50)])
+def test_a_promise_lapses_with_what_is_credited_of_its_line(store_url: str, credited: str, stands: int) -> None:
+    """100.00, 50.00 of them promised: a note takes what nobody promised first; then 120.00 come, and none is lost."""
+    with standard(store_url) as ledger:
+        invoice, _ = paid_fee(ledger, "0")
+        ledger.invoices.record_payment(invoice.id, "authorized", amount="50")
+        ledger.invoices.credit(invoice.id, amount=credited)
+        balance = ledger.views.balance("acme")
+        assert (ledger.invoices.get(invoice.id).authorized, -balance.receivable_authorized) == (stands, stands)
+
+        beyond = 120 - (100 - Decimal(credited))
+        assert ledger.invoices.record_payment(invoice.id, "paid", amount="120").unapplied == beyond
+        assert ledger.invoices.refund_unapplied(invoice.id).unapplied == 0
+        assert money(ledger) == (0, 120 - beyond)
+        adds_up(ledger)
+
+
 def test_no_more_is_paid_back_than_there_is(store_url: str) -> None:
     with standard(store_url) as ledger:
         invoice, _ = paid_fee(ledger, "145")
@@ -133,20 +151,22 @@ def test_what_was_set_against_the_next_invoice_cannot_be_paid_back(store_url: st
         adds_up(ledger)
 
 
-def test_the_price_of_credit_that_was_taken_back_goes_back_with_its_purchase(store_url: str) -> None:
-    """100 at 0.5 by invoice, 60.00 paid, voided: 10.00 are unapplied, and 50.00 are the purchase's to refund, once."""
+def test_the_price_of_credit_that_was_taken_back_is_unapplied_like_any_other_money(store_url: str) -> None:
+    """100 at 0.5 by invoice, 60.00 paid, voided: 60.00 are unapplied; 31.00 pay a fee, 29.00 go back, once."""
     with standard(store_url) as ledger:
         bought = ledger.credits.sell("acme", "100", cost_basis="0.5", settlement="invoice")
         [invoice] = ledger.invoices.list("acme")
         ledger.invoices.record_payment(invoice.id, "paid", amount="60")
-        ledger.invoices.void(invoice.id)
+        assert ledger.invoices.void(invoice.id).unapplied == 60
         fee(ledger, "31")
-        assert issued(ledger).open == 21, "10.00 of the excess are set against it"
+        assert issued(ledger).open == 0
+        ledger.invoices.refund_unapplied(invoice.id)
         with pytest.raises(UnappliedCreditExceeded):
             ledger.invoices.refund_unapplied(invoice.id)
+        with pytest.raises(NothingToRefund):
+            ledger.credits.refund(bought.id)
 
-        assert ledger.credits.refund(bought.id).fiat_refunded == 50
-        assert -ledger.views.balance("acme").wash == 10
+        assert -ledger.views.balance("acme").wash == 31
         adds_up(ledger)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
+from aggregates.charges.intent import DynamicBasis
+from aggregates.charges.requests import NewPurchase, RequestedSettlement
 from aggregates.values.errors import Unavailable
+from aggregates.values.money import fiat
 from aggregates.values.period import timestamp
 from ledger.facade import Ledger
 from ledger.ports import Probe, SettableClock, no_probe
@@ -245,24 +249,34 @@ def test_a_rest_of_nothing_is_refused(sqlite_url: str) -> None:
         ledger.worker.run(interval=timedelta(0))
 
 
-def test_credit_that_ran_out_before_its_invoice_does_not_stop_the_rest_of_a_customer(url: str) -> None:
-    """A purchase nobody may book any more keeps its own line back; the other line is invoiced, once."""
+def test_credit_without_a_rate_does_not_stop_the_rest_of_a_customer(url: str) -> None:
+    """A purchase that nobody can price yet keeps its own line back; the other line is invoiced, once."""
     with scene(url) as ledger:
         at(ledger, "2026-01-01T00:00:00Z")
-        terms = {"cost_basis": "0.5", "settlement": "invoice", "effective_at": "2026-02-01T00:00:00Z"}
-        lapsed = ledger.credits.sell(CUSTOMERS[0], "10", expires_at="2026-02-03T00:00:00Z", **terms)
-        good = ledger.credits.sell(CUSTOMERS[0], "20", **terms)
+        effective_at = "2026-02-01T00:00:00Z"
+        basis = DynamicBasis(fiat_currency=fiat("USD"))
+        request = NewPurchase(
+            customer=CUSTOMERS[0],
+            currency=ledger.catalogue.define_currency("TOK", precision=2),
+            credit_amount=Decimal(10),
+            settlement=RequestedSettlement(type="invoice", cost_basis=basis),
+            effective_at=timestamp(effective_at),
+        )
+        [priceless] = ledger.charges.create([request])
+        good = ledger.credits.sell(
+            CUSTOMERS[0], "20", cost_basis="0.5", settlement="invoice", effective_at=effective_at
+        )
         at(ledger, "2026-02-10T00:00:00Z")
 
         first = ledger.worker.run_once()
         head = ledger.store.head()
         again = ledger.worker.run_once()
 
-        assert [each.charge for each in first.stuck if each.charge == lapsed.id] == [lapsed.id]
+        assert [each.charge for each in first.stuck if each.charge == priceless.id] == [priceless.id]
         assert CUSTOMERS[0] in first.succeeded
         assert [line.charge_id for each in ledger.invoices.list(CUSTOMERS[0]) for line in each.lines] == [good.id]
-        failure = ledger.charges.get(lapsed.id).failure
+        failure = ledger.charges.get(priceless.id).failure
         assert failure is not None
-        assert "has to expire after now" in failure.message
-        assert lapsed.id in [each.charge for each in again.stuck]
+        assert failure.code == "cost_basis_not_effective"
+        assert priceless.id in [each.charge for each in again.stuck]
         assert ledger.store.head() == head

@@ -1,6 +1,7 @@
 """Every command of the facade, with a scene in which it does something: retries, crashes and races are tried on them.
 
 A new command joins with one line in `COMMANDS`; `tests/faults/test_every_command.py` fails until it does.
+What a command does in another scene is in `further_commands.py`.
 """
 
 from __future__ import annotations

@@ -14,10 +14,9 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid5
 
-from aggregates.charges.intent import SettlementMode, UsageLayer
+from aggregates.charges.intent import ChargeType, InvoiceSettlement, PurchaseLayer, SettlementMode, UsageLayer
 from aggregates.charges.late_events import LateOutcome
 from aggregates.charges.state import Charge
-from aggregates.invoices.lines import LineKind
 from aggregates.invoices.state import Invoice
 from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.journal.chart import Account
@@ -27,8 +26,9 @@ from aggregates.rating.prices import AnyUsagePrice, Tier, TieredPrice
 from aggregates.rating.rate import LineToRate, rate
 from aggregates.runs.events import RunType
 from aggregates.runs.state import RealizationRun
-from aggregates.values.decimals import ZERO, exact
+from aggregates.values.decimals import ZERO, divide, exact
 from aggregates.values.period import timestamp
+from ledger.facade import Ledger
 from ledger.metering.usage import UsageEvent
 from ledger.prices import unit
 from tests.support.books import Book
@@ -62,6 +62,9 @@ PRICES: tuple[AnyUsagePrice, ...] = (
 
 IDLE_AFTER = 4
 """Passes of a worker after which nothing is left to do: what was billed late is invoiced by the pass after it."""
+
+HALF = Decimal("0.5")
+"""The price of a unit of credit in all purchases."""
 
 BY_INVOICE = SettlementMode.CREDIT_THEN_INVOICE.value
 
@@ -101,6 +104,8 @@ class Lifetime(History):
             check_unapplied(invoice, known.pop(invoice.id, ZERO))
         assert not known, f"unapplied on invoices that are not there: {known}"
         check_receivable(self.book, charges, list(invoices.values()))
+        check_purchases(self.ledger, "acme")
+        check_price(self.book)
 
     def finish(self) -> None:
         """Time passes, everything is invoiced as far as it goes; views rebuilt are the views that are there."""
@@ -365,24 +370,66 @@ def check_invoice(invoice: Invoice) -> None:
 
 
 def check_unapplied(invoice: Invoice, in_books: Decimal) -> None:
-    """The ledger and the invoice have the same as unapplied, but for the price of credit that was taken back."""
-    sells = any(line.kind is LineKind.CREDIT_PURCHASE for line in invoice.lines)
-    if sells and invoice.credit_notes:
-        assert ZERO <= in_books <= invoice.unapplied
-    else:
-        assert in_books == invoice.unapplied, f"unapplied of {invoice.id}: {in_books}, {invoice.unapplied}"
+    """The ledger and the invoice have the same as unapplied."""
+    assert in_books == invoice.unapplied, f"unapplied of {invoice.id}: {in_books}, {invoice.unapplied}"
 
 
 @exact
 def check_receivable(book: Book, charges: Sequence[Charge], invoices: Sequence[Invoice]) -> None:
     """What the customer owes by invoice for usage and fees is what the books have as owed at one to one."""
-    bought = {charge.id for charge in charges if charge.grant is not None or charge.linked_line is not None}
+    bought = {charge.id for charge in charges if charge.charge_type is ChargeType.CREDIT_PURCHASE}
     open_ = ZERO
     for invoice in invoices:
         if invoice.issued is not None:
             open_ += sum((line.open.net for line in invoice.live_lines if line.charge_id not in bought), ZERO)
-        if invoice.credit_notes and any(line.charge_id in bought for line in invoice.lines):
-            return  # what is given back of the price of credit stands at the cost basis of that credit
         open_ -= invoice.unapplied
     owed = -book.sum(Account.RECEIVABLE, cost_basis=Decimal(1))
     assert owed == open_, f"the books say {owed} is owed, the invoices {open_}"
+
+
+@exact
+def check_purchases(ledger: Ledger, customer: str) -> None:
+    """What is asked for credit that is sold by invoice is what is owed for it, on whatever it is asked for."""
+    for charge in ledger.charges.list(customer):
+        layer = charge.intent.effective
+        if not isinstance(layer, PurchaseLayer) or not isinstance(layer.settlement, InvoiceSettlement):
+            continue
+        if charge.grant is None:
+            continue
+        known = ledger.credits.purchase(charge.id)
+        assert charge.resolved_cost_basis is not None, f"{charge.id} is granted without a price"
+        rate, fiat = charge.resolved_cost_basis.rate, charge.invoice_currency
+        credit = known.given + known.unpriced
+        price, sold = fiat.rounded(layer.credit_amount * rate), layer.credit_amount
+        if known.credit_authorized:
+            price, sold = known.fiat_agreed, known.credit_authorized
+        costs = divide(credit * price, sold, fiat.precision)
+        owed = max(costs - known.fiat_kept - known.written_off, ZERO)
+        assert asked_for(ledger, charge) == owed, f"{charge.id}: {asked_for(ledger, charge)} asked for, {owed} owed"
+
+
+def asked_for(ledger: Ledger, charge: Charge) -> Decimal:
+    """What waits to be invoiced of a purchase, or what its line asks for; nothing where there is neither."""
+    if charge.gathering_line is not None:
+        assert charge.gathering_line.amount is not None
+        return charge.gathering_line.amount
+    if charge.linked_line is None:
+        return ZERO
+    line = ledger.invoices.get(charge.linked_line.invoice_id).line(charge.linked_line.line_id)
+    return line.open.net if line is not None and line.is_live else ZERO
+
+
+@exact
+def check_price(book: Book) -> None:
+    """What the books have as owed for purchases at 0.5 is what their totals say (ledger §6.1, decision 37)."""
+    owed = ZERO
+    for known in book.pool.purchases.values():
+        if known.route is None or known.route.cost_basis != HALF:
+            continue
+        if known.granted and not known.credit_authorized:
+            owed += known.given - known.fiat_kept  # at face value, until its payment begins
+            continue
+        left = known.unpriced if known.granted else known.credit_authorized - known.adjusted
+        owed += known.fiat_agreed - known.fiat_adjusted - known.fiat_kept - known.written_off - left
+    booked = -book.sum(Account.RECEIVABLE, cost_basis=HALF)
+    assert booked == owed, f"the books have {booked} as owed for credit at {HALF}, its totals {owed}"

@@ -12,7 +12,8 @@ from aggregates.invoices.statuses import InvoiceStatus
 from aggregates.values.errors import LedgerError, Unavailable
 from ledger.facade import Ledger
 from ledger.store import mapper
-from tests.support.commands import COMMANDS, open_ledger
+from tests.support.commands import open_ledger
+from tests.support.further_commands import EVERY_COMMAND
 
 
 def told(ledger: Ledger) -> Iterator[tuple[str, str]]:
@@ -61,7 +62,7 @@ def broken_off(name: str, fail_at: int | None, url: str = "memory:") -> CameTo:
 
     Without `fail_at` nothing fails and it is sent once: what the others have to come to.
     """
-    command, probe = COMMANDS[name], Counting(fail_at)
+    command, probe = EVERY_COMMAND[name], Counting(fail_at)
     with open_ledger(url, probe) as ledger:
         command.prepare(ledger)
         target = command.target(ledger)

@@ -24,7 +24,16 @@ from aggregates.charges.intent import FlatFeeLayer, ManualBasis, SettlementMode
 from aggregates.charges.requests import ShrinkToRealized
 from aggregates.charges.turn import Turn
 from aggregates.charges.usage_based import invoiced as invoiced_usage
-from aggregates.invoices.effects import LineEditAsked, LinePaymentAuthorized, LinePaymentSettled
+from aggregates.invoices.documents import CreditCause
+from aggregates.invoices.effects import (
+    LineCredited,
+    LineEditAsked,
+    LinePaymentAuthorized,
+    LinePaymentFailed,
+    LinePaymentSettled,
+    LineRemoved,
+    LineWrittenOff,
+)
 from aggregates.lifecycle import Cell, PatchPolicy, Row, Status, Trigger
 from aggregates.policies import Policies
 from aggregates.rating.prices import Tier, TieredPrice
@@ -126,12 +135,12 @@ def _delete_and_clear(world: World, charge: UUID, status: Status, at: str, *, ov
         world.rewind(status)
 
 
-def purchase_at(status: Status) -> Bringing:
+def purchase_at(status: Status, **more: Any) -> Bringing:
     """100 of credit at 0.5 by invoice, in that status."""
 
     def bring() -> tuple[World, UUID]:
         world = World()
-        [charge] = world.create(new_purchase("100", "invoice"), at=START)
+        [charge] = world.create(new_purchase("100", "invoice", **more), at=START)
         if status is S.CREATED:
             return world, charge
         world.line_made(charge, START, START)
@@ -149,6 +158,44 @@ def on_line(charge: UUID, line: int = 1) -> dict[str, Any]:
 
 def _money(kind: type[Any], charge: UUID) -> Any:
     return kind(**on_line(charge), amount=Decimal(50), net=Decimal(50), in_full=True)
+
+
+def _used(world: World, charge: UUID) -> None:
+    """40 of the credit are used in January."""
+    [usage] = world.create(new_usage(), at=START)
+    world.use(40)
+    world.advance(usage, END)
+
+
+def _used_and_paid() -> tuple[World, UUID]:
+    """40 of 100 used, and 50.00 paid."""
+    world, charge = purchase_at(S.PAYMENT_PENDING)()
+    _used(world, charge)
+    world.tell(_money(LinePaymentAuthorized, charge), START)
+    world.tell(_money(LinePaymentSettled, charge), START)
+    return world, charge
+
+
+def _line_gone() -> tuple[World, UUID]:
+    """40 of 100 used before the draft was deleted: 20.00 wait to be invoiced."""
+    world, charge = purchase_at(S.PAYMENT_PENDING)()
+    _used(world, charge)
+    world.tell(LineRemoved(**on_line(charge), whole_invoice=True), END)
+    return world, charge
+
+
+def _voided(charge: UUID) -> LineCredited:
+    """Its invoice was voided; 50.00 that were paid are free."""
+    return LineCredited(
+        **on_line(charge),
+        amount=Decimal(50),
+        net=Decimal(50),
+        freed=Decimal(50),
+        freed_net=Decimal(50),
+        in_full=True,
+        cause=CreditCause.INVOICE_VOIDED,
+        credit_note_id=UUID(int=200),
+    )
 
 
 def worth_nothing(bring: Bringing) -> Bringing:
@@ -331,6 +378,19 @@ PURCHASE_WALKS: dict[tuple[str, Status], tuple[Bringing, Step]] = {
         lambda world, charge: world.tell(_money(LinePaymentSettled, charge), START),
     ),
     ("I6", S.PAYMENT_SETTLED): (PURCHASE_AT[S.PAYMENT_SETTLED], advancing(START)),
+    ("J1", S.CREATED): (purchase_at(S.CREATED, expires_at=timestamp(PART)), advancing(END)),
+    ("J2", S.PAYMENT_PENDING): (_line_gone, lambda world, charge: world.line_made(charge, END, START, line=2)),
+    ("J3", S.PAYMENT_PENDING): (
+        PURCHASE_AT[S.PAYMENT_PENDING],
+        lambda world, charge: world.tell(LineWrittenOff(**on_line(charge), amount=Decimal(50), net=Decimal(50)), START),
+    ),
+    ("J4", S.PAYMENT_AUTHORIZED): (
+        PURCHASE_AT[S.PAYMENT_AUTHORIZED],
+        lambda world, charge: world.tell(
+            LinePaymentFailed(**on_line(charge), released=Decimal(50), released_net=Decimal(50)), START
+        ),
+    ),
+    ("J5", S.FINAL): (_used_and_paid, lambda world, charge: world.tell(_voided(charge), END)),
 }
 
 ROWS = [

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from aggregates.charges.credit_purchase import by_invoice
 from aggregates.charges.credit_purchase.credit import book, in_hand
 from aggregates.charges.credit_purchase.lifecycle import EXTERNAL, INVOICE, PROMOTIONAL, VOIDING
 from aggregates.charges.credit_purchase.unpaid import something_is_owed
 from aggregates.charges.events import PurchaseVoided
 from aggregates.charges.intent import External, InitialStatus, InvoiceSettlement, Promotional
-from aggregates.charges.line_content import purchase_content
 from aggregates.charges.payments import require_authorizable, settleable
-from aggregates.charges.requests import PaymentStep
+from aggregates.charges.requests import PaymentStep, TakeBack
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
 from aggregates.credits.refusals import NothingOwed
@@ -21,13 +23,22 @@ from aggregates.invoices.effects import (
     LineEditAsked,
     LineNotice,
     LinePaymentAuthorized,
+    LinePaymentFailed,
     LinePaymentSettled,
+    LineReinstated,
     LineRemoved,
+    LineWrittenOff,
     Notice,
 )
 from aggregates.invoices.refusals import CannotUpdateChargeManagedLine
 from aggregates.lifecycle import Path, Status, Trigger
-from aggregates.values.errors import Findings, LineAlreadyLinked, NothingToVoid, PreconditionFailed
+from aggregates.values.errors import (
+    Findings,
+    LineAlreadyLinked,
+    NothingToVoid,
+    PreconditionFailed,
+    UnsupportedOperation,
+)
 
 TRIGGERS = {
     PaymentStep.AUTHORIZED: Trigger.AUTHORIZED,
@@ -142,12 +153,26 @@ def void(turn: Turn) -> bool:
     return True
 
 
+def take_back(turn: Turn, asked: TakeBack) -> bool:
+    """Take back credit that is paid by invoice, with its price; see `by_invoice`. Refuses a purchase paid otherwise."""
+    if not by_invoice.is_by_invoice(turn):
+        raise UnsupportedOperation(Trigger.VOID.value, turn.charge.status.value, turn.charge_id)
+    return by_invoice.take_back(turn, asked)
+
+
+def refund(turn: Turn, amount: Decimal | None) -> None:
+    """Let what was paid by invoice for nothing be credited. Refuses a purchase paid otherwise, `NothingToRefund`."""
+    if not by_invoice.is_by_invoice(turn):
+        raise UnsupportedOperation(Trigger.VOID.value, turn.charge.status.value, turn.charge_id)
+    by_invoice.refund(turn, amount)
+
+
 def answer(turn: Turn, notice: LineNotice) -> None:
     """Act upon what the invoice of the purchase's line did; a repeat does nothing (lifecycles §11.3, §17.3).
 
     Every notice has to be about the line the purchase is linked to, and about the one its payment is on; everything
-    that does not match is told together. The payment is authorised and settled as a whole: what arrives of it in part
-    is a fact of the invoice until it is complete.
+    that does not match is told together. The purchase is authorised and paid as a whole; what arrives of it in part is
+    in the pool when it arrives (decision 27), what is promised in part is a fact of the invoice.
     """
     turn.notice = notice
     if isinstance(notice, LineCreated):
@@ -159,8 +184,26 @@ def answer(turn: Turn, notice: LineNotice) -> None:
             report_payment(turn, PaymentStep.AUTHORIZED)
         case LinePaymentSettled(in_full=True):
             report_payment(turn, PaymentStep.PAID)
-        case LineRemoved() | LineCredited():
-            _line_gone(turn)
+        case LinePaymentSettled():
+            by_invoice.paid_in_part(turn, notice)
+            _walk(turn, INVOICE)
+        case LinePaymentFailed():
+            if turn.charge.status is Status.PAYMENT_AUTHORIZED:
+                by_invoice.promise_failed(turn, notice)
+                note_reversal(turn)
+        case LineWrittenOff():
+            by_invoice.given_up(turn, notice)
+            _walk(turn, INVOICE)
+        case LineReinstated():
+            by_invoice.owed_again(turn, notice)
+            note_reversal(turn)
+        case LineCredited():
+            by_invoice.credited(turn, notice)
+            note_reversal(turn)
+            _walk(turn, INVOICE)
+        case LineRemoved():
+            by_invoice.line_removed(turn)
+            _walk(turn, INVOICE)
         case LineEditAsked():
             raise CannotUpdateChargeManagedLine(line_id=notice.line_id, charge_id=turn.charge_id)
         case _:
@@ -169,13 +212,13 @@ def answer(turn: Turn, notice: LineNotice) -> None:
 
 def _line_created(turn: Turn, notice: LineCreated) -> None:
     charge = turn.charge
-    if charge.linked_line is not None:
-        if charge.linked_line.line_id != notice.line_id:
-            raise LineAlreadyLinked(charge_id=charge.id, line_id=charge.linked_line.line_id)
-        turn.ask(
-            InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=purchase_content(turn))
-        )
+    linked = charge.linked_line
+    if linked is not None and linked.line_id == notice.line_id:
+        content = by_invoice.content(turn)
+        turn.ask(InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=content))
         return
+    if linked is not None and charge.gathering_line is None:
+        raise LineAlreadyLinked(charge_id=charge.id, line_id=linked.line_id)
     INVOICE.fire(charge.status, Trigger.INVOICE_CREATED, turn, charge.id)
     _walk(turn, INVOICE)
 
@@ -191,16 +234,6 @@ def require_line(turn: Turn, notice: Notice) -> None:
         if known.invoice_id != notice.invoice_id:
             findings.add("invoice_id", "invoice_mismatch", f"{name} invoice ID must match {known.invoice_id}")
     findings.raise_if_any()
-
-
-def _line_gone(turn: Turn) -> None:
-    """The line was deleted or credited: what is left of the credit is taken back, what was used stays used."""
-    if turn.charge.voided is not None:
-        return
-    event = pool.void(in_hand(turn), Void(purchase=turn.charge_id, booked_at=turn.facts.instant))
-    if event is not None:
-        group = book(turn, event)
-        turn.emit(PurchaseVoided(voided_at=turn.now, amount=event.amount, ledger_group=group))
 
 
 def _path(turn: Turn) -> Path[Turn]:

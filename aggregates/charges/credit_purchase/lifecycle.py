@@ -2,12 +2,21 @@
 
 A promotional purchase is granted and done. An external one is granted at once, or with a step of its payment, and
 waits for that: authorised and settled are two facts, also where the provider reports them together (R-05). `final` lies
-behind the settled fact, or behind the decision that nobody will pay any more, and nowhere else (R-07).
+behind the settled fact, or where nobody will pay any more because nothing is asked or it was given up (R-07).
 """
 
 from __future__ import annotations
 
 from aggregates.charges import gathering
+from aggregates.charges.credit_purchase.by_invoice import (
+    content,
+    end_ungranted,
+    link_again,
+    nothing_is_granted_any_more,
+    nothing_is_left_to_pay,
+    nothing_is_promised,
+    waits_to_be_invoiced_again,
+)
 from aggregates.charges.credit_purchase.credit import (
     availability,
     book,
@@ -38,7 +47,6 @@ from aggregates.charges.events import (
     PaymentSettled,
 )
 from aggregates.charges.intent import Availability
-from aggregates.charges.line_content import purchase_content
 from aggregates.charges.payments import require_authorizable, settleable
 from aggregates.charges.turn import Turn
 from aggregates.credits import decisions as pool
@@ -113,7 +121,7 @@ def link_and_grant(turn: Turn, row: Row[Turn]) -> None:
     resolve_cost_basis(turn)
     grant(turn, cost_of(turn), turn.walked(row, None))
     gathering.drop(turn)
-    turn.ask(InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=purchase_content(turn)))
+    turn.ask(InvoiceLineUpdated(invoice_id=notice.invoice_id, line_id=notice.line_id, content=content(turn)))
 
 
 def await_payment(turn: Turn, row: Row[Turn]) -> None:
@@ -178,7 +186,7 @@ def _settled(turn: Turn, row: Row[Turn]) -> GroupRef:
 
 
 def finish(turn: Turn, row: Row[Turn]) -> None:
-    """Paid: nothing is left to do."""
+    """Paid, or nothing is left to pay: nothing is left to do."""
     turn.emit(ChargeFinalized(moved=turn.walked(row, None)))
 
 
@@ -237,13 +245,20 @@ EXTERNAL = Path("credit_purchase / external", (
     Row("B17", FINAL,               ON_PAID,          PAID_AND_AUTHORIZED, debt_was_written_off, authorize),
 ))
 
+# The rows I2 to I6 are those of the specification. The J rows are what becomes of a purchase whose credit is over
+# before its line is made, or whose line goes or asks for nothing any more (decisions 22, 23).
 INVOICE = Path("credit_purchase / invoice", (
-    #   rule  from        on                       to          when    then
-    Row("I2", CREATED,    Trigger.INVOICE_CREATED, GRANTED,    always, link_and_grant),
-    Row("I3", GRANTED,    NEXT,                    PENDING,    always, await_payment),
-    Row("I4", PENDING,    Trigger.AUTHORIZED,      AUTHORIZED, always, authorize),
-    Row("I5", AUTHORIZED, Trigger.PAID,            SETTLED,    always, settle),
-    Row("I6", SETTLED,    NEXT,                    FINAL,      always, finish),
+    #   rule  from        on                       to          when                         then
+    Row("I2", CREATED,    Trigger.INVOICE_CREATED, GRANTED,    always,                      link_and_grant),
+    Row("J1", CREATED,    NEXT,                    FINAL,      nothing_is_granted_any_more, end_ungranted),
+    Row("I3", GRANTED,    NEXT,                    PENDING,    always,                      await_payment),
+    Row("I4", PENDING,    Trigger.AUTHORIZED,      AUTHORIZED, always,                      authorize),
+    Row("J2", PENDING,    Trigger.INVOICE_CREATED, PENDING,    waits_to_be_invoiced_again,  link_again),
+    Row("J3", PENDING,    NEXT,                    FINAL,      nothing_is_left_to_pay,      finish),
+    Row("I5", AUTHORIZED, Trigger.PAID,            SETTLED,    always,                      settle),
+    Row("J4", AUTHORIZED, Trigger.REVERSED,        PENDING,    nothing_is_promised,         await_again),
+    Row("I6", SETTLED,    NEXT,                    FINAL,      always,                      finish),
+    Row("J5", FINAL,      Trigger.REVERSED,        PENDING,    price_is_open_again,         await_again),
 ))
 
 # A purchase has one layer and cannot be patched; what can be done to it at any time after the grant is to take the

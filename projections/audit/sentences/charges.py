@@ -41,6 +41,7 @@ from aggregates.charges.events import (
     PeriodExtended,
     PeriodShrunk,
     PeriodShrunkToRealized,
+    PurchaseReduced,
     PurchaseVoided,
     RealizationCompleted,
     RealizationProcessed,
@@ -107,7 +108,9 @@ FAILED = {
 }
 
 UnpaidEvent: TypeAlias = PaymentFailed | PaymentRetried | PaymentReversed | PaymentWrittenOff
-PurchaseEvent: TypeAlias = CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseVoided
+PurchaseEvent: TypeAlias = (
+    CreditsGranted | PaymentAwaited | PaymentAuthorized | PaymentSettled | PurchaseReduced | PurchaseVoided
+)
 PeriodEvent: TypeAlias = PeriodExtended | PeriodShrunk | PeriodShrunkToRealized
 IntentEvent: TypeAlias = OverrideSet | OverrideCleared | BaseIntentAmended
 LineEvent: TypeAlias = GatheringLineRequested | GatheringLineUpserted | GatheringLineDeleted | InvoiceLineLinked
@@ -130,6 +133,7 @@ def sentence(record: Recorded[ChargeEvent], known: Known) -> str:
             | PaymentRetried()
             | PaymentReversed()
             | PaymentWrittenOff()
+            | PurchaseReduced()
             | PurchaseVoided()
         ) as body:
             return _of_purchase(body, record, known)
@@ -304,6 +308,9 @@ def _of_purchase(body: PurchaseEvent | UnpaidEvent, record: Recorded[ChargeEvent
             return f"Payment of {words.amount(body.fiat_amount, body.fiat_currency)} authorised"
         case PaymentSettled():
             return "Payment arrived"
+        case PurchaseReduced():
+            gone, left = words.amount(body.amount, currency), words.amount(body.credit_amount, currency)
+            return f"Purchase reduced by {gone} before it was granted: {left} are left"
         case PurchaseVoided():
             return f"Purchase voided: {words.amount(body.amount, currency)} that were left of it taken back"
         case _ as unpaid:
@@ -320,7 +327,7 @@ def _unpaid(body: UnpaidEvent, currency: Currency | None) -> str:
         case PaymentRetried():
             return "Payment is tried again"
         case PaymentReversed():
-            return "Money was taken back; payment is awaited again, and the credit stays"
+            return "Money, or a promise of it, was taken back; payment is awaited again"
         case PaymentWrittenOff():
             if not body.fiat_amount:
                 return "Nothing is expected any more; nothing was owed"

@@ -22,6 +22,7 @@ from aggregates.credits.events import (
     InvoiceUsageCredited,
     PaymentAdjustment,
     PurchaseBroughtBack,
+    PurchaseCredited,
     PurchasePaymentAuthorized,
     PurchasePaymentFailed,
     PurchasePaymentReversed,
@@ -35,6 +36,7 @@ from aggregates.credits.events import (
     SegmentState,
     SettlementMode,
     SlicesSealed,
+    UnappliedCreditArisen,
     UnappliedCreditSpent,
     UnappliedUse,
 )
@@ -61,6 +63,8 @@ def sentence(record: Recorded[CreditPoolEvent], known: Known) -> str:
             return _paid(body)
         case PurchasePaymentReversed() | PurchaseRefunded() | PurchaseWrittenOff() as body:
             return _money_gone(body)
+        case PurchaseCredited() | UnappliedCreditArisen() as body:
+            return _credited(body)
         case PurchasePaymentFailed() as body:
             return _payment_failed(body)
         case AdvanceCovered() | AdvanceWrittenOff() as body:
@@ -184,10 +188,26 @@ def _money_gone(body: PurchasePaymentReversed | PurchaseRefunded | PurchaseWritt
             return f"Payment of {money} for purchase {purchase} taken back; it is owed again"
         case PurchaseRefunded():
             return f"{money} refunded of purchase {purchase}"
+        case PurchaseWrittenOff() if body.fiat_amount < 0:
+            figure = words.amount(body.fiat_amount.copy_abs(), body.fiat_currency)
+            return f"{figure} for purchase {purchase} owed again: its write-off was taken back"
         case PurchaseWrittenOff():
             return f"{money} owed for purchase {purchase} written off as uncollectible"
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _credited(body: PurchaseCredited | UnappliedCreditArisen) -> str:
+    purchase = words.short(body.purchase)
+    if isinstance(body, UnappliedCreditArisen):
+        money = words.amount(body.amount, body.currency)
+        return f"{money} paid for purchase {purchase} are unapplied credit of invoice {words.short(body.invoice)}"
+    told = (
+        f"{words.amount(body.adjusted, body.currency)} are not to be paid any more" if body.adjusted else "",
+        f"{words.amount(body.freed, body.fiat_currency)} that were paid are the customer's" if body.freed else "",
+        f"{words.amount(body.released, body.fiat_currency)} authorised will not come" if body.released else "",
+    )
+    return f"Line of purchase {purchase} credited: {words.listed(told)}"
 
 
 def _payment_failed(body: PurchasePaymentFailed) -> str:
